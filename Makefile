@@ -1,0 +1,30 @@
+# Each command does all of its own set-up; nothing has to be run before it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types check clean
+.DEFAULT_GOAL := test
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+demo: .venv/.installed  ## train a small VAE on embedded digits, draw its geodesics and clusters
+	$(BIN)/latentgeo demo
+
+test: .venv/.installed  ## the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed
+	$(BIN)/pyright
+
+check: lint types test
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis

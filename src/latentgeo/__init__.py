@@ -1,0 +1,1 @@
+"""Riemannian geometry for the latent space of any decoder."""
