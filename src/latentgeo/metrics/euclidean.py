@@ -1,0 +1,55 @@
+"""The flat metric."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.metrics.immersion import Immersion
+from latentgeo.metrics.metric import Metric, check_points, check_tangent, describe
+
+
+class EuclideanMetric(Metric):
+    """The flat metric G(z) = I on R^dim: the baseline every other metric is compared with.
+
+    Args:
+        dim: the number d of latent coordinates.
+
+    Raises:
+        ValueError: ``dim`` is not a positive integer.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric
+        >>> EuclideanMetric(2).norm(torch.zeros(2), torch.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
+
+    def __init__(self, dim: int) -> None:
+        if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+            raise ValueError(f"dim must be a positive integer, got {dim!r}")
+        self.dim = dim
+        self.immersion = Immersion(lambda z: z)
+
+    def __repr__(self) -> str:
+        return f"EuclideanMetric({self.dim})"
+
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """The identity at every point."""
+        self._check(z)
+        return torch.eye(self.dim, dtype=z.dtype, device=z.device).expand(*z.shape, self.dim)
+
+    def inner(
+        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch"]:
+        """The scalar product u · v."""
+        self._check(z)
+        check_tangent(z, "u", u)
+        check_tangent(z, "v", v)
+        return (u * v + torch.zeros_like(z)).sum(-1)
+
+    def _check(self, z: Tensor) -> None:
+        check_points("z", z)
+        if z.shape[-1] != self.dim:
+            raise ValueError(f"z must have {self.dim} coordinates, got {describe(z)}")

@@ -1,0 +1,114 @@
+"""The one interface of the library: a metric is a map z -> G(z) with an inner product."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from latentgeo.metrics.immersion import Immersion
+
+
+class Metric(ABC):
+    """A Riemannian metric on a latent space: at each point z a symmetric positive semi-definite matrix G(z).
+
+    A subclass gives ``__call__``; it overrides ``inner`` where the product is cheaper than the matrix, and
+    sets ``immersion`` where G = J_Fᵀ J_F for a map F, so that curve energies need only F.
+    """
+
+    immersion: Immersion | None = None
+
+    @abstractmethod
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """The matrix G(z) of the metric in latent coordinates."""
+
+    def inner(
+        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch"]:
+        """The inner product uᵀ G(z) v of two tangent vectors at z."""
+        check_tangent(z, "u", u)
+        check_tangent(z, "v", v)
+        return torch.einsum("...i,...ij,...j->...", u, self(z), v)
+
+    def norm(self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        """The length sqrt(vᵀ G(z) v) of a tangent vector, in ambient units."""
+        return self.inner(z, v, v).sqrt()
+
+
+class FunctionMetric(Metric):
+    """A metric given by any function z -> G(z) on batches; see :func:`metric_from_function`."""
+
+    def __init__(self, fn: Callable[[Tensor], Tensor]) -> None:
+        self._fn = fn
+
+    def __repr__(self) -> str:
+        return f"FunctionMetric({self._fn!r})"
+
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """The matrix G(z)."""
+        check_points("z", z)
+        d = z.shape[-1]
+        flat = z.reshape(-1, d)
+        matrix = self._fn(flat)
+        if not isinstance(matrix, Tensor) or matrix.shape != (flat.shape[0], d, d):
+            raise ValueError(
+                f"fn must map a batch of shape {tuple(flat.shape)} to matrices of shape "
+                f"{(flat.shape[0], d, d)}, but returned {describe(matrix)}"
+            )
+        return matrix.reshape(*z.shape, d)
+
+
+def metric_from_function(fn: Callable[[Tensor], Tensor]) -> Metric:
+    """The metric whose matrix is computed by ``fn``.
+
+    Args:
+        fn: maps a batch of points (N, d) to symmetric positive semi-definite matrices (N, d, d), row by row,
+            with torch operations (differentiable, if geodesics are wanted).
+
+    Returns:
+        A :class:`Metric`; G is what ``fn`` says, neither symmetrised nor regularised.
+
+    Raises:
+        TypeError: ``fn`` is not callable.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import metric_from_function
+        >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
+        >>> half_plane(torch.tensor([0.0, 2.0]))
+        tensor([[0.2500, 0.0000],
+                [0.0000, 0.2500]])
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be a callable (N, d) -> (N, d, d), got {describe(fn)}")
+    return FunctionMetric(fn)
+
+
+def describe(value: object) -> str:
+    """What a value is, in a few words, for an error message."""
+    if isinstance(value, Tensor):
+        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def check_points(name: str, z: Tensor) -> None:
+    """Refuses what is not a floating-point tensor (..., d)."""
+    if not isinstance(z, Tensor):
+        raise TypeError(f"{name} must be a torch tensor of shape (..., d), got {describe(z)}")
+    if not z.is_floating_point():
+        raise TypeError(f"{name} must be of a floating-point dtype, got {describe(z)}")
+    if z.ndim == 0 or z.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (..., d) with d >= 1, got {describe(z)}")
+
+
+def check_tangent(z: Tensor, name: str, v: Tensor) -> None:
+    """Refuses a tangent vector whose last dimension is not that of its foot point."""
+    check_points("z", z)
+    check_points(name, v)
+    if v.shape[-1] != z.shape[-1]:
+        raise ValueError(f"{name} must have the {z.shape[-1]} coordinates of z, got {describe(v)}")

@@ -1,0 +1,237 @@
+"""Metrics that a map pulls back from its output space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import geoopt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from latentgeo.metrics.decoder import Decoder
+from latentgeo.metrics.immersion import Immersion
+from latentgeo.metrics.metric import Metric, check_points, check_tangent, describe
+
+
+class ImmersedMetric(Metric):
+    """G(z) = J_F(z)ᵀ J_F(z) for a map F into a Euclidean space: the first fundamental form of the image of F.
+
+    Args:
+        immersion: the map F.
+    """
+
+    immersion: Immersion
+
+    def __init__(self, immersion: Immersion) -> None:
+        self.immersion = immersion
+
+    def __repr__(self) -> str:
+        decoder = self.immersion.decoder
+        return f"{type(self).__name__}({'' if decoder is None else decoder.function!r})"
+
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """The matrix JᵀJ."""
+        check_points("z", z)
+        jacobian = self.immersion.jacobian(z.reshape(-1, z.shape[-1]))
+        return (jacobian.mT @ jacobian).reshape(*z.shape, z.shape[-1])
+
+    def inner(
+        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch"]:
+        """The product <J u, J v>, by two directional derivatives (one where u is v)."""
+        flat, tangents, shape = _flattened(z, u, v)
+        pushed = self.immersion.pushforward(flat, tangents)
+        return (pushed[:, 0] * pushed[:, -1]).sum(-1).reshape(shape)
+
+
+class AmbientPullbackMetric(Metric):
+    """G(z) = J(z)ᵀ A(f(z)) J(z) for a decoder f into a space that has a metric A of its own.
+
+    Args:
+        immersion: the decoder f, its output flattened.
+        ambient: a metric on the flattened output, or a geoopt manifold whose points have the shape of an output.
+        event_shape: finds the shape of an output, for the manifold.
+    """
+
+    def __init__(self, immersion: Immersion, ambient: Metric | geoopt.Manifold, event: _EventShape) -> None:
+        self._map = immersion
+        self._ambient = ambient
+        self._event = event
+
+    def __repr__(self) -> str:
+        decoder = self._map.decoder
+        return f"AmbientPullbackMetric({'' if decoder is None else decoder.function!r}, {self._ambient!r})"
+
+    def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
+        """The matrix Jᵀ A J."""
+        check_points("z", z)
+        flat = z.reshape(-1, z.shape[-1])
+        columns = self._map.jacobian(flat).mT  # (n, d, D)
+        image = self._map(flat)
+        if isinstance(self._ambient, Metric):
+            matrix = columns @ self._ambient(image) @ columns.mT
+        else:
+            d = z.shape[-1]
+            i, j = torch.triu_indices(d, d, device=z.device)
+            products = self._ambient_inner(
+                image[:, None].expand(-1, len(i), -1), columns[:, i], columns[:, j]
+            )
+            # position of the pair (i, j) or (j, i) in the list of pairs
+            pair = torch.zeros(d, d, dtype=torch.long, device=z.device)
+            pair[i, j] = pair[j, i] = torch.arange(len(i), device=z.device)
+            matrix = products[:, pair]
+        return matrix.reshape(*z.shape, z.shape[-1])
+
+    def inner(
+        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch"]:
+        """The ambient product of J u and J v at f(z), by two directional derivatives (one where u is v)."""
+        flat, tangents, shape = _flattened(z, u, v)
+        pushed = self._map.pushforward(flat, tangents)
+        return self._ambient_inner(self._map(flat), pushed[:, 0], pushed[:, -1]).reshape(shape)
+
+    def _ambient_inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        if isinstance(self._ambient, Metric):
+            return self._ambient.inner(x, u, v)
+        event = self._event.shape
+        x, u, v = (a.reshape(*a.shape[:-1], *event) for a in (x, u, v))
+        # keepdim=True: geoopt's PoincareBall mis-broadcasts batches without it.
+        product = self._ambient.inner(x, u, v, keepdim=True)
+        return product.reshape(x.shape[: x.ndim - len(event)])
+
+
+class _EventShape:
+    """Remembers the shape of one output of the decoder while the output is flattened."""
+
+    shape: torch.Size = torch.Size()
+
+
+def pullback_metric(
+    decoder: Callable[[Tensor], Tensor],
+    *,
+    ambient: Metric | geoopt.Manifold | None = None,
+    chunk_size: int | None = None,
+) -> Metric:
+    """The metric that a deterministic decoder f pulls back from data space.
+
+    G(z) = J(z)ᵀ J(z) with J the Jacobian of f, or J(z)ᵀ A(f(z)) J(z) for an ambient metric A: the length of a
+    latent curve is then the length of its decoded curve.
+
+    Args:
+        decoder: any callable from a batch (N, d) to a batch (N, *event), made of torch operations; called on
+            batches only, never modified.
+        ambient: a :class:`Metric` on the flattened output (D,), or a ``geoopt.Manifold`` on the output as it is;
+            None for the Euclidean space.
+        chunk_size: at most so many points are decoded at once, which bounds memory; None for no bound.
+
+    Returns:
+        A :class:`Metric`, differentiable in z and in the parameters of the decoder, in units of data squared per
+        latent unit squared.
+
+    Raises:
+        TypeError: the decoder is not callable, or returns something other than a tensor.
+        ValueError: the decoder holds BatchNorm or Dropout in training mode; ``chunk_size`` is not positive.
+
+    References:
+        G. Arvanitidis, L. K. Hansen, S. Hauberg, "Latent Space Oddity: on the Curvature of Deep Generative
+        Models", 2018, arXiv:1710.11379. H. Shao, A. Kumar, P. T. Fletcher, "The Riemannian Geometry of Deep
+        Generative Models", 2018, arXiv:1711.08014.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import pullback_metric
+        >>> paraboloid = pullback_metric(lambda z: torch.cat([z, z.square().sum(1, keepdim=True)], 1))
+        >>> paraboloid(torch.tensor([1.0, 0.0]))
+        tensor([[5., 0.],
+                [0., 1.]])
+    """
+    source = Decoder(decoder)
+    event = _EventShape()
+
+    def f(z: Tensor) -> Tensor:
+        output = source(z)
+        if isinstance(output, Distribution):
+            raise TypeError(
+                f"decoder must return a tensor (N, *event), got a {type(output).__name__} distribution: "
+                "expected_pullback_metric takes a Normal, fisher_pullback_metric any supported family"
+            )
+        flat = source.flat(output, z)
+        event.shape = output.shape[1:]
+        return flat
+
+    if ambient is None:
+        return ImmersedMetric(Immersion(f, decoder=source, chunk_size=chunk_size))
+    if isinstance(ambient, Metric):
+        if ambient.immersion is not None:
+            outer = ambient.immersion
+            return ImmersedMetric(Immersion(lambda z: outer(f(z)), decoder=source, chunk_size=chunk_size))
+    elif not isinstance(ambient, geoopt.Manifold):
+        raise TypeError(f"ambient must be a Metric, a geoopt.Manifold or None, got {describe(ambient)}")
+    return AmbientPullbackMetric(Immersion(f, decoder=source, chunk_size=chunk_size), ambient, event)
+
+
+def expected_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: int | None = None) -> Metric:
+    """The mean of the random metric that a Gaussian decoder x = μ(z) + σ(z) ⊙ ε pulls back.
+
+    E_ε[G(z)] = J_μᵀ J_μ + J_σᵀ J_σ: the pull-back metric of the stacked map z -> (μ(z), σ(z)).
+
+    Args:
+        decoder: any callable from a batch (N, d) to ``(mean, std)``, tensors (N, *event), or to a
+            ``torch.distributions`` Normal or Independent(Normal).
+        chunk_size: at most so many points are decoded at once; None for no bound.
+
+    Returns:
+        A :class:`Metric`, differentiable in z and in the parameters of the decoder.
+
+    Raises:
+        TypeError: the decoder returns neither a pair nor a Normal.
+        ValueError: the decoder holds BatchNorm or Dropout in training mode; ``chunk_size`` is not positive.
+
+    References:
+        Arvanitidis, Hansen, Hauberg 2018, Theorem 1, arXiv:1710.11379.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import expected_pullback_metric
+        >>> metric = expected_pullback_metric(lambda z: (z, z.square()))
+        >>> metric(torch.tensor([[0.0, 1.0]]))
+        tensor([[[1., 0.],
+                 [0., 5.]]])
+    """
+    source = Decoder(decoder)
+
+    def f(z: Tensor) -> Tensor:
+        mean, std = _mean_and_std(source(z))
+        if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.shape != std.shape:
+            mean, std = torch.broadcast_tensors(mean, std)
+        return torch.cat([source.flat(mean, z), source.flat(std, z)], dim=1)
+
+    return ImmersedMetric(Immersion(f, decoder=source, chunk_size=chunk_size))
+
+
+def _mean_and_std(output: object) -> tuple[Any, Any]:
+    inner = output
+    while isinstance(inner, Independent):
+        inner = inner.base_dist
+    if isinstance(inner, Normal):
+        return inner.loc, inner.scale
+    if isinstance(output, (tuple, list)) and len(output) == 2:
+        return output[0], output[1]
+    raise TypeError(
+        "decoder must return (mean, std) or a torch.distributions Normal or Independent(Normal), "
+        f"got {describe(output)}"
+    )
+
+
+def _flattened(z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
+    """Points (n, d) and the one or two tangents (k, n, d) of a broadcast batch, and the shape of that batch."""
+    check_tangent(z, "u", u)
+    check_tangent(z, "v", v)
+    d = z.shape[-1]
+    shape = torch.broadcast_shapes(z.shape, u.shape, v.shape)
+    tangents = (u,) if u is v else (u, v)
+    flat = z.expand(shape).reshape(-1, d)
+    return flat, torch.stack([t.expand(shape).reshape(-1, d) for t in tangents]), shape[:-1]
