@@ -30,7 +30,12 @@ class EuclideanMetric(Metric):
         if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
             raise ValueError(f"dim must be a positive integer, got {dim!r}")
         self.dim = dim
-        self.immersion = Immersion(lambda z: z)
+        self._identity = Immersion(lambda z: z)
+
+    @property
+    def immersion(self) -> Immersion:
+        """The identity."""
+        return self._identity
 
     def __repr__(self) -> str:
         return f"EuclideanMetric({self.dim})"

@@ -58,6 +58,12 @@ class Immersion:
         def push(points: Tensor, vectors: Tensor) -> Tensor:
             return self._mode_for(points)(self.function, points, vectors.transpose(0, 1))
 
+        if torch.is_inference_mode_enabled() or z.is_inference():
+            with (
+                torch.inference_mode(False),
+                torch.no_grad(),
+            ):  # derivatives need tensors that record versions
+                return self._in_chunks(push, z.clone(), tangents.transpose(0, 1).clone())
         return self._in_chunks(push, z, tangents.transpose(0, 1))
 
     def jacobian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n m d"]:

@@ -18,10 +18,13 @@ class Metric(ABC):
     """A Riemannian metric on a latent space: at each point z a symmetric positive semi-definite matrix G(z).
 
     A subclass gives ``__call__``; it overrides ``inner`` where the product is cheaper than the matrix, and
-    sets ``immersion`` where G = J_Fᵀ J_F for a map F, so that curve energies need only F.
+    ``immersion`` where G = J_Fᵀ J_F for a map F, so that curve energies need only F.
     """
 
-    immersion: Immersion | None = None
+    @property
+    def immersion(self) -> Immersion | None:
+        """The map F with G = J_Fᵀ J_F, where one is known."""
+        return None
 
     @abstractmethod
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:

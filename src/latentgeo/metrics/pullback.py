@@ -23,19 +23,22 @@ class ImmersedMetric(Metric):
         immersion: the map F.
     """
 
-    immersion: Immersion
-
     def __init__(self, immersion: Immersion) -> None:
-        self.immersion = immersion
+        self._immersion = immersion
+
+    @property
+    def immersion(self) -> Immersion:
+        """The map F."""
+        return self._immersion
 
     def __repr__(self) -> str:
-        decoder = self.immersion.decoder
+        decoder = self._immersion.decoder
         return f"{type(self).__name__}({'' if decoder is None else decoder.function!r})"
 
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """The matrix JᵀJ."""
         check_points("z", z)
-        jacobian = self.immersion.jacobian(z.reshape(-1, z.shape[-1]))
+        jacobian = self._immersion.jacobian(z.reshape(-1, z.shape[-1]))
         return (jacobian.mT @ jacobian).reshape(*z.shape, z.shape[-1])
 
     def inner(
@@ -43,7 +46,7 @@ class ImmersedMetric(Metric):
     ) -> Float[Tensor, "*batch"]:
         """The product <J u, J v>, by two directional derivatives (one where u is v)."""
         flat, tangents, shape = _flattened(z, u, v)
-        pushed = self.immersion.pushforward(flat, tangents)
+        pushed = self._immersion.pushforward(flat, tangents)
         return (pushed[:, 0] * pushed[:, -1]).sum(-1).reshape(shape)
 
 
