@@ -1,5 +1,14 @@
 """Riemannian geometry for the latent space of any decoder."""
 
+from latentgeo.geodesics import (
+    ConvergenceWarning,
+    GeodesicResult,
+    MinimizeEnergy,
+    Status,
+    distance,
+    geodesic,
+    logmap,
+)
 from latentgeo.metrics import (
     EuclideanMetric,
     Metric,
@@ -9,9 +18,16 @@ from latentgeo.metrics import (
 )
 
 __all__ = [
+    "ConvergenceWarning",
     "EuclideanMetric",
+    "GeodesicResult",
     "Metric",
+    "MinimizeEnergy",
+    "Status",
+    "distance",
     "expected_pullback_metric",
+    "geodesic",
+    "logmap",
     "metric_from_function",
     "pullback_metric",
 ]

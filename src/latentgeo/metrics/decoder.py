@@ -31,6 +31,7 @@ class Decoder:
             raise TypeError(f"{name} must be a callable on batches (N, d), got {describe(decoder)}")
         self.function = _uncompiled(decoder)
         self.name = name
+        self.output_dtype: torch.dtype | None = None  # known from the first call on
         owner = _owner(self.function)
         self._owner = owner if isinstance(owner, nn.Module) else None
         self._unfit = [layer for module in _modules(self.function) for layer in _unfit_layers(module)]
@@ -69,6 +70,7 @@ class Decoder:
             )
         if not value.is_floating_point():
             raise TypeError(f"{self.name} must return floating-point values, got {describe(value)}")
+        self.output_dtype = value.dtype
         return value.reshape(z.shape[0], -1).to(z)
 
 

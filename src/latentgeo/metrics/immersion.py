@@ -82,10 +82,8 @@ class Immersion:
     def _mode_for(self, z: Tensor) -> Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]:
         if self._mode is not None:
             return self._mode
-        if torch._C._functorch.peek_interpreter_stack() is not None or z.shape[0] == 0:
-            return (
-                _by_forward_mode  # inside a user's transform nothing can be compared; decided at a later call
-            )
+        if _inside_transform() or z.shape[0] == 0:
+            return _by_forward_mode  # nothing can be compared here; decided at a later call
         self._mode = self._choose_mode(z[:2].detach())
         return self._mode
 
@@ -169,6 +167,11 @@ def _by_rows(f: Callable[[Tensor], Tensor], z: Tensor, tangents: Tensor) -> Tens
 
 
 _MODES = (_by_forward_mode, _by_repeated_forward_mode, _by_double_backward, _by_rows)
+
+
+def _inside_transform() -> bool:
+    """Whether a transform of torch.func, say vmap, runs around this call."""
+    return torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _attached(z: Tensor) -> Tensor:

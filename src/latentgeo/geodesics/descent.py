@@ -1,0 +1,234 @@
+"""Preconditioned L-BFGS for a batch of curves, each with its own step length, history and end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from latentgeo.geodesics.block_tridiagonal import BlockTridiagonal
+from latentgeo.geodesics.energy import CurveEnergy
+from latentgeo.geodesics.result import Status
+
+_MEMORY = 20  # pairs of the L-BFGS history
+_RIDGE = 1e-3  # of the mean eigenvalue of the metric along a curve, added to the preconditioner's metric
+_DECREASE = 1e-4  # Armijo's constant
+_REJECTIONS = 12  # shorter and shorter trial steps along one direction before it is given up
+_QUIET = 15  # steps in a row within rounding of the energy, without a smaller residual, that end the search
+_NOISE = 16.0  # relative rounding error of an energy, in units of machine epsilon
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where the descent left each curve: inner points, their energy, and how it ended."""
+
+    inner: Float[Tensor, "b n d"]
+    energy: Float[Tensor, " b"]
+    residual: Float[Tensor, " b"]
+    steps: Int[Tensor, " b"]
+    status: np.ndarray
+
+
+@dataclass
+class _Active:
+    """The curves still under way; every tensor has one row a curve."""
+
+    rows: Tensor  # number of the pair of ends
+    inner: Tensor
+    energy: Tensor
+    gradient: Tensor
+    direction: Tensor
+    length: Tensor  # of the trial step, relative to the direction
+    steps: Tensor
+    rejections: Tensor
+    quiet: Tensor
+    least: Tensor  # smallest residual so far
+    finite: Tensor  # whether the last trial was
+    plain: Tensor  # whether the direction ignores the history
+    preconditioner: BlockTridiagonal
+    history: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+
+    def select(self, keep: Tensor) -> _Active:
+        chosen = {name: value[keep] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(
+            self,
+            **chosen,
+            preconditioner=self.preconditioner.select(keep),
+            history=[(s[keep], y[keep], rho[keep]) for s, y, rho in self.history],
+        )
+
+
+def descend(
+    objective: CurveEnergy,
+    inner: Float[Tensor, "b n d"],
+    rows: Int[Tensor, " b"],
+    *,
+    tol: float,
+    budget: Int[Tensor, " b"],
+    eps: float,
+) -> Descent:
+    """Minimizes the energy of each curve from where it is.
+
+    Every pass evaluates energy and gradient once for each curve under way, at its own trial point: a curve whose
+    step failed tries a shorter one while its neighbours go on. Directions are those of L-BFGS around a
+    block-tridiagonal quadratic model; the Newton decrement sqrt(gᵀ H g / 2E), the relative distance to the
+    minimum in the norm of the energy, decides when a curve is done.
+
+    Args:
+        objective: the discrete energy.
+        inner: the inner points to start from.
+        rows: which pair of ends each curve belongs to.
+        tol: bound on the relative decrement.
+        budget: how many trial steps each curve may take.
+        eps: machine epsilon of the precision in which the energy is computed.
+
+    References:
+        J. Nocedal, S. Wright, "Numerical Optimization", 2006, chapter 7. W. Hager, H. Zhang, "A new conjugate
+        gradient method with guaranteed descent", SIAM J. Optim. 16(1), 2005, for steps lost in rounding.
+    """
+    b = inner.shape[0]
+    energy, gradient = objective.value_and_gradient(inner, rows)
+    done = Descent(
+        inner.clone(),
+        energy.clone(),
+        torch.full_like(energy, torch.inf),
+        torch.zeros_like(rows),
+        np.full(b, Status.MAX_STEPS, dtype=object),
+    )
+    at = torch.arange(b, device=inner.device)  # where the results of the active curves belong
+    none = torch.zeros_like(rows)
+    active = _Active(
+        rows=rows,
+        inner=inner,
+        energy=energy,
+        gradient=gradient,
+        direction=torch.zeros_like(inner),
+        length=torch.ones_like(energy),
+        steps=none,
+        rejections=none,
+        quiet=none,
+        least=torch.full_like(energy, torch.inf),
+        finite=energy.isfinite(),
+        plain=none.bool(),
+        preconditioner=_preconditioner(objective, inner, rows),
+    )
+    refresh_every = 10 + inner.shape[-1]
+    passes = 0
+    while True:
+        newton, decrement = _newton_step(active)
+        flat = active.energy == 0
+        residual = torch.where(
+            flat, 0, (decrement / torch.where(flat, 1, 2 * active.energy)).clamp_min(0).sqrt()
+        )
+        fresh = active.rejections == 0
+        active.direction = torch.where(_wide(fresh), -newton, active.direction)
+        residual = torch.where(fresh, residual, done.residual[at])
+        active.quiet = torch.where(residual < 0.9 * active.least, 0, active.quiet)
+        active.least = torch.minimum(active.least, residual)
+
+        lost = ~(active.energy.isfinite() & active.gradient.isfinite().all(dim=2).all(dim=1))
+        failed = (active.rejections > _REJECTIONS) & active.plain
+        verdicts = (
+            (Status.NON_FINITE, lost | (failed & ~active.finite)),
+            (Status.CONVERGED, residual <= tol),
+            (Status.STALLED, failed | (active.quiet >= _QUIET)),
+            (Status.MAX_STEPS, active.steps >= budget[at]),
+        )
+        finished = torch.zeros_like(lost)
+        for status, holds in verdicts:
+            done.status[at[holds & ~finished].cpu().numpy()] = status
+            finished = finished | holds
+        done.inner[at], done.energy[at] = active.inner, active.energy
+        done.residual[at], done.steps[at] = residual, active.steps
+        if bool(finished.any()):
+            keep = ~finished
+            if not bool(keep.any()):
+                return done
+            at, active = at[keep], active.select(keep)
+        _advance(active, objective, eps)
+        passes += 1
+        if passes % refresh_every == 0:
+            active.preconditioner = _preconditioner(objective, active.inner, active.rows)
+
+
+def _preconditioner(objective: CurveEnergy, inner: Tensor, rows: Tensor) -> BlockTridiagonal:
+    """The factorised quadratic model, its metric G replaced by G + ridge · tr(G)/d · I of the mean along the curve."""
+    diagonal, upper = objective.hessian_blocks(inner, rows)
+    segments, d = inner.shape[1] + 1, inner.shape[2]
+    scale = diagonal.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2)) / (2 * segments)
+    scale = torch.where(scale > 0, scale, 1)[:, None, None, None]
+    unit = torch.eye(d, dtype=inner.dtype, device=inner.device)
+    ridge = _RIDGE * segments * scale * unit
+    return BlockTridiagonal(diagonal + 2 * ridge, upper - ridge)
+
+
+def _newton_step(active: _Active) -> tuple[Tensor, Tensor]:
+    """H g and gᵀ H g, with H the inverse Hessian of L-BFGS; without history where that is no ascent direction."""
+    q, weights = active.gradient, []
+    for s, y, rho in reversed(active.history):
+        weight = rho * _dot(s, q)
+        q = q - _wide(weight) * y
+        weights.append(weight)
+    step = active.preconditioner.solve(q)
+    for (s, y, rho), weight in zip(active.history, reversed(weights), strict=True):
+        step = step + _wide(weight - rho * _dot(y, step)) * s
+    decrement = _dot(active.gradient, step)
+    restart = ~(decrement > 0) | active.plain
+    if active.history and bool(restart.any()):
+        bare = active.preconditioner.solve(active.gradient)
+        step = torch.where(_wide(restart), bare, step)
+        decrement = _dot(active.gradient, step)
+        for _, _, rho in active.history:
+            rho.masked_fill_(restart, 0)
+    return step, decrement
+
+
+def _advance(active: _Active, objective: CurveEnergy, eps: float) -> None:
+    """One trial step of every active curve: taken, or shortened for the next pass."""
+    step = _wide(active.length) * active.direction
+    slope = _dot(active.gradient, step)
+    trial = active.inner + step
+    energy, gradient = objective.value_and_gradient(trial, active.rows)
+    active.steps = active.steps + 1
+    active.finite = energy.isfinite() & gradient.isfinite().all(dim=2).all(dim=1)
+    noise = _NOISE * eps * active.energy
+    within_noise = (energy - active.energy).abs() <= noise
+    # where the energy is rounding, its slope at the trial point tells whether the step went too far
+    downhill = _dot(gradient, step) <= (2 * _DECREASE - 1) * slope
+    taken = active.finite & ((energy <= active.energy + _DECREASE * slope) | (within_noise & downhill))
+
+    change = torch.where(_wide(taken), gradient - active.gradient, 0)
+    curvature = _dot(step, change)
+    useful = taken & (curvature > eps * (_dot(step, step) * _dot(change, change)).sqrt())
+    rho = torch.where(useful, 1 / torch.where(useful, curvature, 1), 0)
+    active.history.append((torch.where(_wide(taken), step, 0), change, rho))
+    del active.history[:-_MEMORY]
+
+    # the minimum of the parabola through both energies and the slope, safeguarded
+    bend = 2 * (energy - active.energy - slope)
+    shrink = torch.where(active.finite & (bend > 0), -slope / torch.where(bend > 0, bend, 1), 0.25).clamp(
+        0.1, 0.5
+    )
+    active.length = torch.where(taken, 1.0, active.length * shrink)
+    active.rejections = torch.where(taken, 0, active.rejections + 1)
+    active.quiet = torch.where(within_noise, active.quiet + 1, torch.where(taken, 0, active.quiet))
+    # a direction that fails is tried once more without the history
+    exhausted = (active.rejections > _REJECTIONS) & ~active.plain
+    active.plain = torch.where(taken, False, active.plain | exhausted)
+    active.length = torch.where(exhausted, 1.0, active.length)
+    active.rejections = torch.where(exhausted, 0, active.rejections)
+
+    active.inner = torch.where(_wide(taken), trial, active.inner)
+    active.gradient = torch.where(_wide(taken), gradient, active.gradient)
+    active.energy = torch.where(taken, energy, active.energy)
+
+
+def _dot(u: Tensor, v: Tensor) -> Tensor:
+    return (u * v).sum(dim=(1, 2))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x[:, None, None]

@@ -1,0 +1,194 @@
+"""The discrete energy of a curve, its gradient, and a quadratic model of it.
+
+A curve is given by its points at T equal steps. Two neighbouring segments share a parabola, in the ambient space
+where there is an immersion F, in the latent space where there is none, and the energy is that of the parabolas:
+with chords a = F(z_1) - F(z_0), b = F(z_2) - F(z_1) of a pair of segments of width 1/T,
+
+    E = 1/2 ∫ |γ'|² dt = Σ_pairs [ T/2 (|a|² + |b|²) + T/12 |b - a|² ],
+
+which is of fourth order in 1/T, needs no Jacobian, and is never below the energy of the chords, so that neither
+stretching a segment across a fold nor bunching points pays. A last segment without a partner counts its chord.
+For a metric without immersion the same parabolas are measured by Simpson's rule, with the metric at the points.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.metrics import Metric
+from latentgeo.metrics.immersion import Immersion
+
+# Ambient numbers held at once while curves are evaluated; on a CPU a larger block is no faster.
+_BLOCK = {"cpu": 2**24, "cuda": 2**28}
+
+
+class CurveEnergy(ABC):
+    """The discrete energy of curves between fixed ends, as a function of their inner points (b, T-1, d).
+
+    Attributes:
+        evaluations: points at which the decoder or the metric has been evaluated so far.
+        eps: machine epsilon of the precision in which the energy is computed.
+    """
+
+    def __init__(self, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> None:
+        self.start, self.end = start, end
+        self.evaluations = 0
+        self.eps = torch.finfo(start.dtype).eps
+
+    @abstractmethod
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor) -> Float[Tensor, " b"]:
+        """The discrete energy of whole curves, those of the pairs ``rows``; differentiable."""
+
+    @abstractmethod
+    def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
+        """The lengths of segments (b, T), and of pairs of segments (b, T // 2), for measuring; differentiable."""
+
+    @abstractmethod
+    def hessian_blocks(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """A positive semi-definite model of the Hessian: its diagonal and upper blocks."""
+
+    @abstractmethod
+    def curves_at_once(self, segments: int, channels: int) -> int:
+        """How many curves fit into one block of memory with so many ambient vectors a point."""
+
+    def value_and_gradient(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The energies (b,) and their gradients by the inner points (b, n, d)."""
+        values, gradients = [], []
+        block = self.curves_at_once(inner.shape[1], 4)
+        for some, those in zip(inner.split(block), rows.split(block), strict=True):
+            with torch.enable_grad():
+                free = some.detach().requires_grad_()
+                ends = self.start[those, None], self.end[those, None]
+                value = self.energy(torch.cat([ends[0], free, ends[1]], dim=1), those)
+                (gradient,) = torch.autograd.grad(value.sum(), free)
+            values.append(value.detach())
+            gradients.append(gradient)
+        return torch.cat(values), torch.cat(gradients)
+
+
+class ImmersedEnergy(CurveEnergy):
+    """The energy of the image F(γ): only squared distances of neighbouring images."""
+
+    def __init__(self, immersion: Immersion, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> None:
+        super().__init__(start, end)
+        self._immersion = immersion
+        with torch.no_grad():
+            self._images = self._image(start), self._image(end)
+        decoder = immersion.decoder
+        if decoder is not None and decoder.output_dtype is not None:
+            self.eps = max(self.eps, torch.finfo(decoder.output_dtype).eps)
+
+    def _image(self, z: Tensor) -> Tensor:
+        self.evaluations += z.shape[:-1].numel()
+        return self._immersion(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
+
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor) -> Float[Tensor, " b"]:
+        """The energy of the parabolas through the images of the points."""
+        ends = self._images[0][rows, None], self._images[1][rows, None]
+        image = torch.cat([ends[0], self._image(points[:, 1:-1]), ends[1]], dim=1)
+        chords = image.diff(dim=1)
+        segments = chords.shape[1]
+        paired = 2 * (segments // 2)
+        bend = chords[:, 1:paired:2] - chords[:, 0:paired:2]
+        return segments * (chords.square().sum((1, 2)) / 2 + bend.square().sum((1, 2)) / 12)
+
+    def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
+        """Distances of neighbouring images, and of every other image."""
+        image = self._image(points)
+        every_other = image[:, ::2]
+        return root(image.diff(dim=1).square().sum(-1)), root(every_other.diff(dim=1).square().sum(-1))
+
+    def hessian_blocks(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The Gauss-Newton matrix of the chords, T (2 J_iᵀ J_i) and -T J_iᵀ J_{i+1}.
+
+        The energy of the parabolas lies between that of the chords and 4/3 of it, whatever the curve, and so do
+        their Gauss-Newton matrices: this model costs a factor 4/3 in condition and is tridiagonal.
+        """
+        b, n, d = inner.shape
+        diagonal, upper = [], []
+        for some in inner.split(self.curves_at_once(n, d + 1)):
+            self.evaluations += some.shape[0] * n
+            columns = self._immersion.jacobian(some.reshape(-1, d)).mT.unflatten(0, (-1, n))
+            diagonal.append(columns @ columns.mT)
+            upper.append(columns[:, :-1] @ columns[:, 1:].mT)
+        return 2 * (n + 1) * torch.cat(diagonal), -(n + 1) * torch.cat(upper)
+
+    def curves_at_once(self, segments: int, channels: int) -> int:
+        """As many as keep the ambient vectors below a block, and the points below chunk_size."""
+        block = _BLOCK.get(self.start.device.type, 2**26)
+        fitting = block // max(1, segments * channels * self._images[0].shape[-1])
+        if self._immersion.chunk_size is not None:
+            fitting = min(fitting, self._immersion.chunk_size // max(1, segments))
+        return max(1, fitting)
+
+
+class QuadratureEnergy(CurveEnergy):
+    """The energy of a metric without immersion: Simpson's rule on latent parabolas, the metric at the points."""
+
+    def __init__(self, metric: Metric, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> None:
+        super().__init__(start, end)
+        self._metric = metric
+
+    def _matrix(self, z: Tensor) -> Tensor:
+        self.evaluations += z.shape[:-1].numel()
+        return self._metric(z)
+
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor) -> Float[Tensor, " b"]:
+        """Simpson's rule for the energy of the parabolas through the points."""
+        speeds, segments = self._squared_speeds(points), points.shape[1] - 1
+        paired, last = speeds
+        return (paired @ paired.new_tensor([1.0, 4.0, 1.0])).sum(-1) / (6 * segments) + last / (2 * segments)
+
+    def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
+        """Lengths of the chords by the trapezoidal rule for the squared length."""
+        matrix = self._matrix(points)
+        pairs = slice(None, None, 2)
+        return _trapezoidal(points, matrix), _trapezoidal(points[:, pairs], matrix[:, pairs])
+
+    def _squared_speeds(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared speeds at the three nodes of each pair (b, T // 2, 3), and on a last segment without partner."""
+        matrix = self._matrix(points)
+        chords = points.diff(dim=1) * (points.shape[1] - 1)
+        paired = 2 * (chords.shape[1] // 2)
+        a, b = chords[:, 0:paired:2], chords[:, 1:paired:2]
+        nodes = torch.stack([(3 * a - b) / 2, (a + b) / 2, (3 * b - a) / 2], dim=2)
+        at = torch.stack([matrix[:, 0:paired:2], matrix[:, 1:paired:2], matrix[:, 2 : paired + 1 : 2]], dim=2)
+        speeds = torch.einsum("bkni,bknij,bknj->bkn", nodes, at, nodes)
+        if paired == chords.shape[1]:
+            return speeds, speeds.new_zeros(speeds.shape[0])
+        mean = (matrix[:, -2] + matrix[:, -1]) / 2
+        return speeds, torch.einsum("bi,bij,bj->b", chords[:, -1], mean, chords[:, -1])
+
+    def hessian_blocks(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The stiffness matrix of the metric, T (W_i + W_{i+1}) and -T W_{i+1}, W the mean of G over a segment."""
+        points = torch.cat([self.start[rows, None], inner, self.end[rows, None]], dim=1)
+        matrix = self._matrix(points)
+        weights = (matrix[:, 1:] + matrix[:, :-1]) * ((inner.shape[1] + 1) / 2)
+        return weights[:, :-1] + weights[:, 1:], -weights[:, 1:-1]
+
+    def curves_at_once(self, segments: int, channels: int) -> int:
+        """As many as keep the matrices below a block."""
+        block = _BLOCK.get(self.start.device.type, 2**26)
+        return max(1, block // max(1, segments * channels * self.start.shape[-1] ** 2))
+
+
+def curve_energy(metric: Metric, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> CurveEnergy:
+    """The discrete energy for a metric: by its immersion, where it has one."""
+    if metric.immersion is not None:
+        return ImmersedEnergy(metric.immersion, start, end)
+    return QuadratureEnergy(metric, start, end)
+
+
+def root(x: Tensor) -> Tensor:
+    """The square root, with derivative 0 at 0: the length of a point does not make gradients infinite."""
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1).sqrt(), torch.where(x.isnan(), x, 0))
+
+
+def _trapezoidal(points: Tensor, matrix: Tensor) -> Tensor:
+    chords = points.diff(dim=1)
+    return root(torch.einsum("bti,btij,btj->bt", chords, (matrix[:, 1:] + matrix[:, :-1]) / 2, chords))

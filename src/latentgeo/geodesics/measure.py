@@ -1,0 +1,50 @@
+"""Length and energy of a curve from more points than it was found with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.geodesics.energy import CurveEnergy
+from latentgeo.geodesics.spline import resample
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A curve on twice its segments, and its measures there.
+
+    Attributes:
+        points: (b, 2T+1, d) the spline through the curve.
+        arc_length: (b, 2T+1) length of the curve up to each of them.
+        length: (b,).
+        energy: (b,), at least length² / 2.
+    """
+
+    points: Float[Tensor, "b k d"]
+    arc_length: Float[Tensor, "b k"]
+    length: Float[Tensor, " b"]
+    energy: Float[Tensor, " b"]
+
+
+def measure(objective: CurveEnergy, curve: Float[Tensor, "b t d"]) -> Measure:
+    """Measures the cubic spline through the points of a curve, to fourth order in the number of segments.
+
+    Each segment is halved; from the chord c over it and l_1, l_2 over its halves, Richardson's extrapolation gives
+    its length λ = (4 (l_1 + l_2) - c) / 3. With T segments, length = Σ λ and energy = T/2 Σ λ² (each λ in two
+    parts like its halves), which is exact at constant speed and never below length² / 2. Differentiable in the
+    points of the curve and in the parameters of the metric.
+    """
+    segments = curve.shape[1] - 1
+    points = resample(curve, 2 * segments)
+    blocks = points.split(objective.curves_at_once(2 * segments, 4))
+    measured = [objective.chord_lengths(block) for block in blocks]
+    halves, whole = (torch.cat(pieces) for pieces in zip(*measured, strict=True))
+    sums = halves[:, ::2] + halves[:, 1::2]
+    # an unresolved curve of a metric without immersion may extrapolate below half its chords: never so far
+    stretch = torch.maximum(4 * sums - whole, 1.5 * sums) / (3 * torch.where(sums > 0, sums, 1))
+    parts = halves * stretch.repeat_interleave(2, dim=1)
+    arc_length = torch.cat([torch.zeros_like(parts[:, :1]), parts.cumsum(dim=1)], dim=1)
+    return Measure(points, arc_length, parts.sum(dim=1), segments * parts.square().sum(dim=1))

@@ -1,0 +1,154 @@
+"""What a solver gives back: curves, their measures, and a word on each."""
+
+from __future__ import annotations
+
+import enum
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from latentgeo.metrics import Metric
+
+
+class ConvergenceWarning(UserWarning):
+    """Some curves of a batch are not what was asked for; the result says which and why."""
+
+
+class Status(enum.Enum):
+    """How the search for one curve ended; the value is a sentence with the advice what to try next."""
+
+    CONVERGED = "The curve is a discrete geodesic to the tolerance asked for."
+    MAX_STEPS = (
+        "The curve was still getting shorter when max_steps was reached; "
+        "raise max_steps, or go on from it with initial=result.points."
+    )
+    STALLED = (
+        "No step shortens the curve further, yet it is not stationary to tol: the metric is not smooth along it "
+        "(a ReLU decoder) or this precision is exhausted; use float64, or a larger tol."
+    )
+    NON_FINITE = (
+        "The metric is NaN or infinite at a point of the curve; look at the decoder there, or give initial= a "
+        "curve that stays where it is finite."
+    )
+    UNRESOLVED = (
+        "The curve is stationary, but its energy changes when more segments measure it: it turns more sharply "
+        "than its segments resolve; raise num_segments."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}"
+
+
+@dataclass(frozen=True, eq=False)
+class GeodesicResult:
+    """Curves between B pairs of points, with a word on each.
+
+    Attributes:
+        points: (B, T+1, d) points of each curve at equal steps of its parameter, ends included.
+        length: (B,) length of the curve, in ambient units, of fourth order in 1/T.
+        energy: (B,) energy 1/2 ∫ |γ'|² dt over [0, 1] >= length² / 2, with equality at constant speed.
+        converged: (B,) whether ``status`` is ``Status.CONVERGED``.
+        status: (B,) numpy array of :class:`Status`, one for each curve.
+        residual: (B,) relative first-order optimality: the distance to the nearest discrete geodesic, in the norm
+            of the energy and relative to the length of the curve, as predicted by the last quadratic model.
+        steps: (B,) accepted and rejected steps spent on the curve.
+        evaluations: number of latent points at which the decoder (or the metric) was evaluated, for the batch.
+    """
+
+    points: Float[Tensor, "b t d"]
+    length: Float[Tensor, " b"]
+    energy: Float[Tensor, " b"]
+    converged: Bool[Tensor, " b"]
+    status: np.ndarray
+    residual: Float[Tensor, " b"]
+    steps: Int[Tensor, " b"]
+    evaluations: int
+    _refined: Float[Tensor, "b k d"]
+    _arc_length: Float[Tensor, "b k"]
+
+    def __len__(self) -> int:
+        return self.points.shape[0]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{(self.status == s).sum()} {s.name}" for s in Status if (self.status == s).any())
+        t, d = self.points.shape[1] - 1, self.points.shape[2]
+        return f"GeodesicResult({len(self)} curves, {t} segments, d={d}: {counts or 'empty'})"
+
+    def at(self, t: Float[Tensor, " m"]) -> Float[Tensor, "b m d"]:
+        """The points γ(t) of every curve at constant speed: a share t of the length lies before γ(t).
+
+        Args:
+            t: (M,) times in [0, 1].
+
+        Raises:
+            ValueError: t is not one-dimensional or leaves [0, 1].
+
+        Returns:
+            (B, M, d) points.
+        """
+        t = torch.as_tensor(t, dtype=self.points.dtype, device=self.points.device)
+        if t.ndim != 1 or not bool(((t >= 0) & (t <= 1)).all()):
+            raise ValueError(f"t must be a vector of times in [0, 1], got {t!r}")
+        share = _share(self._arc_length)
+        index = torch.searchsorted(share, t.expand(len(self), -1).contiguous(), right=True)
+        index = index.clamp(1, share.shape[1] - 1)
+        before, after = share.gather(1, index - 1), share.gather(1, index)
+        fraction = (t - before) / torch.where(after > before, after - before, 1)
+        return _hermite(self._refined, share, index, fraction.clamp(0, 1))
+
+
+def warn_of_failures(result: GeodesicResult, *, stacklevel: int = 3) -> None:
+    """Gives one ConvergenceWarning for the batch, if any of its curves needs a word."""
+    failed = {s: int((result.status == s).sum()) for s in Status if s is not Status.CONVERGED}
+    failed = {s: count for s, count in failed.items() if count}
+    if failed:
+        words = " ".join(f"{count} {status}" for status, count in failed.items())
+        warnings.warn(
+            f"{sum(failed.values())} of {len(result)} curves did not converge. {words}",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _share(arc_length: Tensor) -> Tensor:
+    """Arc length as a share of the total, strictly usable for searching even where the curve is a point."""
+    total = arc_length[:, -1:]
+    even = torch.linspace(0, 1, arc_length.shape[1], dtype=arc_length.dtype, device=arc_length.device)
+    return torch.where(total > 0, arc_length / torch.where(total > 0, total, 1), even)
+
+
+def _hermite(points: Tensor, share: Tensor, index: Tensor, fraction: Tensor) -> Tensor:
+    """Cubic Hermite interpolation of points given at increasing abscissae ``share``, on intervals ending at index."""
+    slopes = _slopes(points, share)
+
+    def pick(values: Tensor, at: Tensor) -> Tensor:
+        return values.gather(1, at[..., None].expand(-1, -1, values.shape[-1]))
+
+    width = (share.gather(1, index) - share.gather(1, index - 1))[..., None]
+    s = fraction[..., None]
+    p0, p1 = pick(points, index - 1), pick(points, index)
+    m0, m1 = pick(slopes, index - 1) * width, pick(slopes, index) * width
+    return (
+        (1 + 2 * s) * (1 - s) ** 2 * p0
+        + s * (1 - s) ** 2 * m0
+        + s**2 * (3 - 2 * s) * p1
+        + s**2 * (s - 1) * m1
+    )
+
+
+def _slopes(points: Tensor, share: Tensor) -> Tensor:
+    """Derivatives of second order at unevenly spaced abscissae, one-sided at the ends; zero across no width."""
+    width = (share[:, 1:] - share[:, :-1])[..., None]
+    chord = torch.where(width > 0, points.diff(dim=1) / torch.where(width > 0, width, 1), 0)
+    if points.shape[1] == 2:
+        return chord.expand(-1, 2, -1)
+    h0, h1 = width[:, :-1], width[:, 1:]
+    both = torch.where(h0 + h1 > 0, h0 + h1, 1)
+    inner = (chord[:, :-1] * h1 + chord[:, 1:] * h0) / both
+    first = chord[:, :1] + (chord[:, :1] - chord[:, 1:2]) * h0[:, :1] / both[:, :1]
+    last = chord[:, -1:] + (chord[:, -1:] - chord[:, -2:-1]) * h1[:, -1:] / both[:, -1:]
+    return torch.cat([first, inner, last], dim=1)

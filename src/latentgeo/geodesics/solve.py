@@ -1,0 +1,224 @@
+"""Geodesics, distances and logarithms between pairs of points, by any solver."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.geodesics.energy import curve_energy
+from latentgeo.geodesics.measure import measure
+from latentgeo.geodesics.minimize_energy import MinimizeEnergy
+from latentgeo.geodesics.result import GeodesicResult, warn_of_failures
+from latentgeo.geodesics.spline import velocities
+from latentgeo.metrics import Metric
+from latentgeo.metrics.metric import check_points, describe
+
+
+class Solver(Protocol):
+    """Options of an algorithm, with one method that applies it to a batch of pairs."""
+
+    def solve(
+        self,
+        metric: Metric,
+        start: Float[Tensor, "b d"],
+        end: Float[Tensor, "b d"],
+        *,
+        initial: Float[Tensor, "b k d"] | None = None,
+    ) -> GeodesicResult:
+        """The curves of a batch, without warnings."""
+        ...
+
+
+def geodesic(
+    metric: Metric,
+    start: Float[Tensor, "*b d"],
+    end: Float[Tensor, "*b d"],
+    *,
+    solver: Solver | None = None,
+    initial: Float[Tensor, "b k d"] | None = None,
+) -> GeodesicResult:
+    """Geodesics between pairs of points: curves of stationary energy E = 1/2 ∫ γ'ᵀ G(γ) γ' dt.
+
+    Args:
+        metric: the metric G.
+        start: (B, d) or (d,) first points; a single point is joined to every point of the other batch.
+        end: (B, d) or (d,) last points, of the same dtype and device.
+        solver: :class:`MinimizeEnergy` with its defaults, if None.
+        initial: (B, K+1, d) curves to start from, with the given ends, at equal steps of their parameter; straight
+            lines, if None.
+
+    Returns:
+        A :class:`GeodesicResult` with a status for every curve. The curves are not differentiable;
+        :func:`distance` is.
+
+    Raises:
+        TypeError: an argument is not a floating-point tensor, or the metric not a Metric.
+        ValueError: shapes, dtypes or devices do not match, or ``initial`` has other ends.
+
+    Warns:
+        ConvergenceWarning: once for the batch, if a curve did not converge.
+
+    References:
+        Shao, Kumar, Fletcher 2018, arXiv:1711.08014. Arvanitidis, Hansen, Hauberg 2018, arXiv:1710.11379.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import geodesic, pullback_metric
+        >>> saddle = pullback_metric(lambda z: torch.stack([z[:, 0], z[:, 1], z[:, 0] * z[:, 1]], 1))
+        >>> geodesic(saddle, torch.tensor([-1.0, -1.0]), torch.tensor([1.0, 0.5]))
+        GeodesicResult(1 curves, 32 segments, d=2: 1 CONVERGED)
+    """
+    start, end = _pairs(metric, start, end)
+    if initial is not None:
+        _check_initial(initial, start, end)
+    result = _solver(solver).solve(metric, start, end, initial=initial)
+    warn_of_failures(result)
+    return result
+
+
+def distance(
+    metric: Metric, start: Float[Tensor, "*b d"], end: Float[Tensor, "*b d"], *, solver: Solver | None = None
+) -> Float[Tensor, " b"]:
+    """Geodesic distances d(start, end), the lengths of :func:`geodesic` curves.
+
+    Differentiable in both ends and in the parameters of the decoder. A geodesic is a stationary curve, so that by
+    the envelope theorem the derivative of its length is that of the length of the fixed curve: with respect to an
+    end, ∂d/∂end = G γ'/|γ'|. Memory does not grow with the number of iterations of the solver.
+
+    Args:
+        metric: the metric G.
+        start: (B, d) or (d,).
+        end: (B, d) or (d,).
+        solver: :class:`MinimizeEnergy` with its defaults, if None.
+
+    Returns:
+        (B,) lengths in ambient units; NaN where the metric is not finite along the curve. At coincident points
+        the gradient is zero.
+
+    Raises:
+        TypeError: an argument is not a floating-point tensor, or the metric not a Metric.
+        ValueError: shapes, dtypes or devices do not match.
+
+    Warns:
+        ConvergenceWarning: once for the batch, if a curve did not converge.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, distance
+        >>> a = torch.zeros(2, requires_grad=True)
+        >>> distance(EuclideanMetric(2), a, torch.tensor([3.0, 4.0])).backward()
+        >>> a.grad
+        tensor([-0.6000, -0.8000])
+    """
+    start, end = _pairs(metric, start, end)
+    result = _solver(solver).solve(metric, start, end)
+    warn_of_failures(result)
+    if not torch.is_grad_enabled():
+        return result.length
+    fixed = result._refined[:, 1:-1]
+    curve = torch.cat([start[:, None], fixed, end[:, None]], dim=1)
+    return measure(curve_energy(metric, start, end), curve).length
+
+
+def logmap(
+    metric: Metric,
+    z: Float[Tensor, "*batch d"],
+    w: Float[Tensor, "*batch d"],
+    *,
+    solver: Solver | None = None,
+) -> Float[Tensor, "*batch d"]:
+    """The logarithm Log_z(w): the velocity at z of the geodesic that reaches w at time 1.
+
+    Args:
+        metric: the metric G.
+        z: (..., d) foot points.
+        w: (..., d) target points; broadcast against z.
+        solver: :class:`MinimizeEnergy` with its defaults, if None.
+
+    Returns:
+        (..., d) tangent vectors with ``metric.norm(z, logmap) == distance``; zero where the distance is zero. Not
+        differentiable.
+
+    Raises:
+        TypeError: an argument is not a floating-point tensor, or the metric not a Metric.
+        ValueError: shapes, dtypes or devices do not match.
+
+    Warns:
+        ConvergenceWarning: once for the batch, if a curve did not converge.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, logmap
+        >>> logmap(EuclideanMetric(2), torch.zeros(2), torch.tensor([3.0, 4.0]))
+        tensor([3., 4.])
+    """
+    check_points("z", z)
+    check_points("w", w)
+    if z.shape[-1] != w.shape[-1]:
+        raise ValueError(f"w must have the {z.shape[-1]} coordinates of z, got {describe(w)}")
+    shape = torch.broadcast_shapes(z.shape, w.shape)
+    d = z.shape[-1]
+    with torch.no_grad():
+        start, end = _pairs(metric, z.expand(shape).reshape(-1, d), w.expand(shape).reshape(-1, d))
+        result = _solver(solver).solve(metric, start, end)
+        warn_of_failures(result)
+        velocity = velocities(result._refined)[:, 0]
+        norm = metric.norm(start, velocity)
+        scale = torch.where(norm > 0, result.length / torch.where(norm > 0, norm, 1), 0)
+        # a velocity that is not finite stays so
+        scale = torch.where(norm.isfinite() & result.length.isfinite(), scale, torch.nan)
+        return (scale[:, None] * velocity).reshape(shape)
+
+
+def _solver(solver: Solver | None) -> Solver:
+    if solver is None:
+        return MinimizeEnergy()
+    if isinstance(solver, type) or not callable(getattr(solver, "solve", None)):
+        raise TypeError(f"solver must be an object such as MinimizeEnergy(), got {solver!r}")
+    return solver
+
+
+def _pairs(metric: Metric, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ends as (B, d)."""
+    if not isinstance(metric, Metric):
+        raise TypeError(
+            f"metric must be a latentgeo Metric, such as pullback_metric(decoder), got {describe(metric)}"
+        )
+    for name, z in (("start", start), ("end", end)):
+        check_points(name, z)
+        if z.ndim > 2:
+            raise ValueError(f"{name} must have shape (B, d) or (d,), got {describe(z)}")
+    if start.shape[-1] != end.shape[-1]:
+        raise ValueError(f"end must have the {start.shape[-1]} coordinates of start, got {describe(end)}")
+    if start.dtype != end.dtype or start.device != end.device:
+        raise ValueError(
+            "end must have the dtype and device of start, "
+            f"got {end.dtype} on {end.device} and {start.dtype} on {start.device}"
+        )
+    rows = {z.shape[0] for z in (start, end) if z.ndim == 2 and z.shape[0] != 1}
+    if len(rows) > 1:
+        raise ValueError(
+            f"start and end must hold equally many points, or one of them a single point, "
+            f"got {start.shape[0]} and {end.shape[0]}"
+        )
+    shape = torch.broadcast_shapes(torch.atleast_2d(start).shape, torch.atleast_2d(end).shape)
+    return start.expand(shape), end.expand(shape)
+
+
+def _check_initial(initial: Tensor, start: Tensor, end: Tensor) -> None:
+    check_points("initial", initial)
+    if initial.ndim != 3 or initial.shape[::2] != start.shape or initial.shape[1] < 2:
+        b, d = start.shape
+        raise ValueError(f"initial must have shape ({b}, K+1, {d}) with K >= 1, got {describe(initial)}")
+    if initial.dtype != start.dtype or initial.device != start.device:
+        raise ValueError(f"initial must have the dtype and device of start, got {describe(initial)}")
+    slack = 1e3 * torch.finfo(initial.dtype).eps * (1 + initial.abs().amax(dim=(1, 2)))
+    ends = torch.stack([initial[:, 0] - start, initial[:, -1] - end]).abs().amax(dim=(0, 2))
+    if bool((ends > slack).any()):
+        worst = int(torch.argmax(ends - slack))
+        raise ValueError(
+            f"initial must begin at start and finish at end, but curve {worst} is {float(ends[worst]):.3g} away"
+        )

@@ -1,0 +1,154 @@
+"""Multilayer perceptrons: an encoder with a diagonal Gaussian posterior, and a decoder."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+
+Activation = Callable[[], nn.Module]
+Posterior = Literal["diagonal", "chain", "grid"]
+
+
+class MLPEncoder(nn.Module):
+    """A perceptron from data to a Gaussian over the latent space.
+
+    q(z | x) = N(μ(x), diag σ(x)²), with (μ, log σ²) the two halves of the last linear layer.
+
+    Args:
+        in_features: number of values in one datum, D.
+        latent_dim: latent dimension, d.
+        hidden: widths of the hidden layers, input side first; may be empty.
+        activation: makes the module between layers, such as `nn.ReLU`.
+        posterior: family of q(z | x); only `"diagonal"` is there so far.
+
+    Raises:
+        ValueError: a width below one, or an unknown posterior.
+        NotImplementedError: a posterior that is not there yet.
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv 1312.6114.
+
+    Examples:
+        >>> import torch
+        >>> encoder = MLPEncoder(64, 2, hidden=(32,))
+        >>> encoder(torch.zeros(5, 1, 8, 8)).mean.shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        latent_dim: int,
+        *,
+        hidden: Sequence[int] = (200, 200),
+        activation: Activation = nn.ReLU,
+        posterior: Posterior = "diagonal",
+    ) -> None:
+        super().__init__()
+        if posterior in ("chain", "grid"):
+            raise NotImplementedError(f"posterior: only 'diagonal' is supported so far, got {posterior!r}")
+        if posterior != "diagonal":
+            raise ValueError(f"posterior: expected 'diagonal', 'chain' or 'grid', got {posterior!r}")
+        self.in_features = in_features
+        self.latent_dim = latent_dim
+        _check_widths({"in_features": in_features, "latent_dim": latent_dim}, hidden)
+        self.net = nn.Sequential(*_layers((in_features, *hidden, 2 * latent_dim), activation))
+
+    def forward(self, x: Float[Tensor, "..."]) -> Independent:
+        """q(z | x), with batch shape (...) and event shape (d,).
+
+        Args:
+            x: data (..., D), or shaped like images (N, C, H, W) with C·H·W = D.
+
+        Returns:
+            `Independent(Normal(mean, std), 1)`. Its arguments are not validated, since that
+            would read values and so break under `torch.func.vmap`.
+
+        Raises:
+            ValueError: neither the last dimension nor one datum of `x` holds D values.
+        """
+        mean, log_variance = self.net(_flat(x, self.in_features)).chunk(2, dim=-1)
+        std = torch.exp(0.5 * log_variance)
+        return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False)
+
+
+class MLPDecoder(nn.Module):
+    """A perceptron from the latent space to data.
+
+    Args:
+        latent_dim: latent dimension, d.
+        out_features: number of values in one datum, D.
+        hidden: widths of the hidden layers, latent side first; may be empty.
+        activation: makes the module between layers. ReLU leaves JᵀJ piecewise constant; take a
+            smooth one (`nn.Softplus`, `nn.Tanh`, `nn.ELU`) where curvature or geodesic equations matter.
+        output_activation: makes the module after the last layer; None leaves it linear, as the
+            logits of a Bernoulli likelihood need.
+
+    Raises:
+        ValueError: a width below one.
+
+    Examples:
+        >>> import torch
+        >>> MLPDecoder(2, 64, hidden=(32,), activation=nn.Tanh)(torch.zeros(5, 2)).shape
+        torch.Size([5, 64])
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        out_features: int,
+        *,
+        hidden: Sequence[int] = (200, 200),
+        activation: Activation = nn.ReLU,
+        output_activation: Activation | None = None,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.out_features = out_features
+        _check_widths({"latent_dim": latent_dim, "out_features": out_features}, hidden)
+        layers = _layers((latent_dim, *hidden, out_features), activation)
+        if output_activation is not None:
+            layers.append(output_activation())
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch features"]:
+        """Decode latent points.
+
+        Raises:
+            ValueError: the last dimension of `z` is not d.
+        """
+        if z.shape[-1:] != (self.latent_dim,):
+            raise ValueError(f"z: expected shape (..., {self.latent_dim}), got {tuple(z.shape)}")
+        return self.net(z)
+
+
+def _check_widths(widths: dict[str, int], hidden: Sequence[int]) -> None:
+    """Refuse a layer without units, naming the argument it came by."""
+    for name, width in widths.items():
+        if width < 1:
+            raise ValueError(f"{name}: expected a positive integer, got {width!r}")
+    if any(width < 1 for width in hidden):
+        raise ValueError(f"hidden: expected positive integers, got {tuple(hidden)!r}")
+
+
+def _layers(widths: tuple[int, ...], activation: Activation) -> list[nn.Module]:
+    """Linear layers through `widths`, with an activation between them and none after the last."""
+    layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
+    for width, following in pairwise(widths[1:]):
+        layers += [activation(), nn.Linear(width, following)]
+    return layers
+
+
+def _flat(x: Tensor, features: int) -> Tensor:
+    """`x` as (..., features), where one datum of it may have the shape of an image."""
+    if x.shape[-1:] == (features,):
+        return x
+    if x.dim() > 2 and x.shape[1:].numel() == features:
+        return x.flatten(1)
+    raise ValueError(
+        f"x: expected shape (..., {features}) or (N, C, H, W) with C·H·W = {features}, got {tuple(x.shape)}"
+    )

@@ -1,0 +1,24 @@
+"""Data for training, as one tensor where the model is."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def training_data(model: nn.Module, data: Tensor | np.ndarray) -> Float[Tensor, "n ..."]:
+    """`data` in the dtype and on the device of the parameters of `model`, copied only where these differ.
+
+    Raises:
+        ValueError: the model has no parameters, or the data no rows.
+        TypeError: the data are not floating.
+    """
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        raise ValueError("model: expected parameters to train, got none")
+    tensor = torch.as_tensor(data)
+    if not tensor.is_floating_point():
+        raise TypeError(f"data: expected floating values, such as grey levels in [0, 1], got {tensor.dtype}")
+    if tensor.dim() < 2 or len(tensor) == 0:
+        raise ValueError(f"data: expected shape (N, ...) with N at least 1, got {tuple(tensor.shape)}")
+    return tensor.detach().to(parameter)

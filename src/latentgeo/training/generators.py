@@ -1,0 +1,45 @@
+"""The global random generators that a training run draws from: their states, and how to put them back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+def rng_states(device: torch.device) -> dict[str, Tensor]:
+    """The states of the CPU's generator and, where `device` is a GPU, of its own, by device type."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_rng_states(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put back what `rng_states` answered; states of a kind of device not in use are left out."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+@contextmanager
+def borrowed_generators(device: torch.device, *, seed: int | None = None) -> Iterator[None]:
+    """Within the context the global generators are free to use; after it they are where they were.
+
+    `torch.distributions` samples from the global generators alone, so that a seed can reach it
+    only there.
+
+    Args:
+        device: where the samples are drawn; the CPU's generator is always borrowed too.
+        seed: what they start from; None leaves them as they are.
+    """
+    before = rng_states(device)
+    try:
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+        yield
+    finally:
+        set_rng_states(before, device)

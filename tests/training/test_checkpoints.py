@@ -1,0 +1,145 @@
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from latentgeo.models import VAE, MLPDecoder, MLPEncoder, RBFPrecision
+from latentgeo.training import Checkpoint, EpochRecord, History, load_checkpoint, save_checkpoint
+
+
+def network():
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+
+
+def trained(seed=0):
+    torch.manual_seed(seed)
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1 + 0.2, betas=(0.8, 0.9))
+    model(torch.randn(5, 4)).square().sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_weights_optimizer_epoch_and_history_return_as_they_were(tmp_path):
+    model, optimizer = trained()
+    history = History([EpochRecord(1, 0.1 + 0.2, 1.5)])
+    save_checkpoint(tmp_path / "a" / "c.safetensors", model, optimizer, epoch=1, history=history)
+    other, other_optimizer = trained(seed=1)
+    checkpoint = load_checkpoint(tmp_path / "a" / "c.safetensors", other, other_optimizer)
+    assert (checkpoint.epoch, checkpoint.history) == (1, history)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    ours, theirs = optimizer.state_dict(), other_optimizer.state_dict()
+    for key, entry in ours["state"].items():
+        for name, value in entry.items():
+            assert torch.equal(value, theirs["state"][key][name])
+    assert theirs["param_groups"][0]["lr"] == 0.1 + 0.2
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_dtype_returns(tmp_path, dtype):
+    model, other = network().to(dtype), network().to(dtype)
+    save_checkpoint(tmp_path / "c", model)
+    load_checkpoint(tmp_path / "c", other)
+    assert torch.equal(model[0].weight, other[0].weight)
+
+
+def test_tied_weights_return(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    save_checkpoint(tmp_path / "c", model)
+    load_checkpoint(tmp_path / "c", model)
+
+
+def test_a_vae_with_fitted_precision_returns(tmp_path):
+    def make(centers):
+        variance = RBFPrecision(centers, torch.ones(4), 6, zeta=0.1)
+        return VAE(MLPEncoder(6, 2), MLPDecoder(2, 6), likelihood="gaussian", variance=variance)
+
+    model, other = make(torch.randn(4, 2)), make(torch.zeros(4, 2))
+    save_checkpoint(tmp_path / "c", model)
+    load_checkpoint(tmp_path / "c", other)
+    z = torch.randn(5, 2)
+    assert torch.equal(model.decode(z).stddev, other.decode(z).stddev)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 300, -1])
+def test_a_truncated_file_is_named(tmp_path, keep):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, *trained())
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"c\.safetensors is truncated"):
+        load_checkpoint(path, network())
+
+
+def test_one_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, *trained())
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"c\.safetensors is corrupt"):
+        load_checkpoint(path, network())
+
+
+def test_other_files_are_refused_and_never_unpickled(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match=r"c\.safetensors"):
+        load_checkpoint(path, network())
+    assert not (tmp_path / "exploded").exists()
+    save_file({"weight": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match="not a 'latentgeo checkpoint 1'"):
+        load_checkpoint(path, network())
+
+
+def test_another_structure_is_refused(tmp_path):
+    path = tmp_path / "c"
+    save_checkpoint(path, network())
+    with pytest.raises(ValueError, match="model: does not fit"):
+        load_checkpoint(path, nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="optimizer: the checkpoint holds none"):
+        load_checkpoint(path, *trained())
+
+
+def test_another_optimizer_is_refused(tmp_path):
+    model, optimizer = trained()
+    save_checkpoint(tmp_path / "c", model, optimizer)
+    other = torch.optim.Adam([{"params": [p]} for p in model.parameters()])
+    with pytest.raises(ValueError, match="optimizer: does not fit"):
+        load_checkpoint(tmp_path / "c", model, other)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_checkpoint(tmp_path / "nowhere", network())
+
+
+def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    model, optimizer = trained()
+    save_checkpoint(path, model, optimizer, epoch=1)
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(path, model, optimizer, epoch=2)
+    assert list(tmp_path.iterdir()) == [path]
+    assert Checkpoint.read(path).epoch == 1
+
+
+def test_a_snapshot_does_not_follow_the_live_model():
+    model, optimizer = trained()
+    snapshot = Checkpoint.of(model, optimizer)
+    with torch.no_grad():
+        model[0].weight.zero_()
+    assert snapshot.tensors["model.0.weight"].any()
