@@ -6,6 +6,7 @@ from latentgeo.geodesics import (
     MinimizeEnergy,
     Status,
     distance,
+    expmap,
     geodesic,
     logmap,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "MinimizeEnergy",
     "Status",
     "distance",
+    "expmap",
     "expected_pullback_metric",
     "geodesic",
     "logmap",

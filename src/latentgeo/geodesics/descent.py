@@ -155,7 +155,7 @@ def descend(
 
 
 def _preconditioner(objective: CurveEnergy, inner: Tensor, rows: Tensor) -> BlockTridiagonal:
-    """The factorised quadratic model, its metric G replaced by G + ridge · tr(G)/d · I of the mean along the curve."""
+    """The factorised quadratic model, with G + ridge · tr(G)/d · I, the trace a mean along the curve, for G."""
     diagonal, upper = objective.hessian_blocks(inner, rows)
     segments, d = inner.shape[1] + 1, inner.shape[2]
     scale = diagonal.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2)) / (2 * segments)

@@ -40,8 +40,11 @@ class CurveEnergy(ABC):
         self.eps = torch.finfo(start.dtype).eps
 
     @abstractmethod
-    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor) -> Float[Tensor, " b"]:
-        """The discrete energy of whole curves, those of the pairs ``rows``; differentiable."""
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The discrete energy of whole curves, differentiable.
+
+        With ``rows``, the numbers of their pairs of ends, what is known of those ends is not computed again.
+        """
 
     @abstractmethod
     def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
@@ -86,10 +89,13 @@ class ImmersedEnergy(CurveEnergy):
         self.evaluations += z.shape[:-1].numel()
         return self._immersion(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
 
-    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor) -> Float[Tensor, " b"]:
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor | None = None) -> Float[Tensor, " b"]:
         """The energy of the parabolas through the images of the points."""
-        ends = self._images[0][rows, None], self._images[1][rows, None]
-        image = torch.cat([ends[0], self._image(points[:, 1:-1]), ends[1]], dim=1)
+        if rows is None:
+            image = self._image(points)
+        else:
+            first, last = self._images
+            image = torch.cat([first[rows, None], self._image(points[:, 1:-1]), last[rows, None]], dim=1)
         chords = image.diff(dim=1)
         segments = chords.shape[1]
         paired = 2 * (segments // 2)
@@ -108,7 +114,7 @@ class ImmersedEnergy(CurveEnergy):
         The energy of the parabolas lies between that of the chords and 4/3 of it, whatever the curve, and so do
         their Gauss-Newton matrices: this model costs a factor 4/3 in condition and is tridiagonal.
         """
-        b, n, d = inner.shape
+        _, n, d = inner.shape
         diagonal, upper = [], []
         for some in inner.split(self.curves_at_once(n, d + 1)):
             self.evaluations += some.shape[0] * n
@@ -137,7 +143,7 @@ class QuadratureEnergy(CurveEnergy):
         self.evaluations += z.shape[:-1].numel()
         return self._metric(z)
 
-    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor) -> Float[Tensor, " b"]:
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor | None = None) -> Float[Tensor, " b"]:
         """Simpson's rule for the energy of the parabolas through the points."""
         speeds, segments = self._squared_speeds(points), points.shape[1] - 1
         paired, last = speeds

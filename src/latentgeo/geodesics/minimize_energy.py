@@ -111,14 +111,14 @@ class MinimizeEnergy:
         disagree = (measured.energy - energy).abs() > _RESOLUTION * measured.energy
         # what stopped for another reason keeps that reason
         disagree &= torch.from_numpy(status == Status.CONVERGED).to(disagree.device)
-        every = 1
+        every, finer = 1, curve
         while bool(disagree.any()):
             rows = rows[disagree]
             if every == 2**_DOUBLINGS:
                 status[rows.cpu().numpy()] = Status.UNRESOLVED
                 break
             every *= 2
-            finer = resample(finer[disagree] if every > 2 else curve[rows], every * self.num_segments)
+            finer = resample(finer[disagree], every * self.num_segments)
             found = descend(
                 objective, finer[:, 1:-1], rows, tol=tol, budget=self.max_steps - steps[rows], eps=eps
             )

@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from latentgeo.metrics import Metric
-
 
 class ConvergenceWarning(UserWarning):
     """Some curves of a batch are not what was asked for; the result says which and why."""

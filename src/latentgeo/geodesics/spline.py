@@ -1,4 +1,4 @@
-"""Cubic splines through the points of a curve, for a batch of curves."""
+"""Splines through the points of a curve, for a batch of curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 
@@ -18,23 +18,22 @@ def resample(points: Float[Tensor, "b k d"], num_segments: int) -> Float[Tensor,
     """
     if points.shape[1] - 1 == num_segments:
         return points.clone()
-    weights = _matrix(points.shape[1] - 1, num_segments, 0).to(points)
-    return _exact_ends(torch.einsum("tk,bkd->btd", weights, points), points)
+    weights = _matrix(points.shape[1] - 1, num_segments, 3, 0).to(points)
+    inner = torch.einsum("tk,bkd->btd", weights[1:-1], points)
+    return torch.cat([points[:, :1], inner, points[:, -1:]], dim=1)
 
 
-def velocities(points: Float[Tensor, "b k d"]) -> Float[Tensor, "b k d"]:
-    """The derivatives by the parameter in [0, 1], at the points themselves."""
+def velocity_at_start(points: Float[Tensor, "b k d"]) -> Float[Tensor, "b d"]:
+    """The derivative at 0 by the parameter in [0, 1], of the quintic spline: of fifth order in the segments."""
     segments = points.shape[1] - 1
-    return torch.einsum("tk,bkd->btd", _matrix(segments, segments, 1).to(points), points)
-
-
-def _exact_ends(curve: Tensor, points: Tensor) -> Tensor:
-    return torch.cat([points[:, :1], curve[:, 1:-1], points[:, -1:]], dim=1)
+    return torch.einsum("k,bkd->bd", _matrix(segments, 1, 5, 1).to(points)[0], points)
 
 
 @functools.lru_cache(maxsize=64)
-def _matrix(segments: int, onto: int, derivative: int) -> Tensor:
+def _matrix(segments: int, onto: int, degree: int, derivative: int) -> Tensor:
     """(onto + 1, segments + 1) values, or derivatives, of the splines through each unit vector."""
     knots = np.linspace(0.0, 1.0, segments + 1)
-    spline = CubicSpline(knots, np.eye(segments + 1), axis=0)
-    return torch.from_numpy(spline(np.linspace(0.0, 1.0, onto + 1), derivative))
+    odd = min(degree, segments - (segments + 1) % 2)  # a spline of even degree would be lopsided
+    spline = make_interp_spline(knots, np.eye(segments + 1), k=odd if segments > 2 else segments)
+    spline = spline.derivative() if derivative else spline
+    return torch.from_numpy(spline(np.linspace(0.0, 1.0, onto + 1)))

@@ -72,6 +72,15 @@ class Immersion:
         basis = torch.eye(d, dtype=z.dtype, device=z.device)[:, None, :].expand(d, n, d)
         return self.pushforward(z, basis).mT
 
+    def second_pushforward(self, z: Float[Tensor, "n d"], v: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
+        """The second directional derivative d²F(v, v) at each of n points."""
+
+        def push(points: Tensor, vectors: Tensor) -> Tensor:
+            mode = self._mode_for(points)
+            return mode(lambda x: mode(self.function, x, vectors[None])[:, 0], points, vectors[None])[:, 0]
+
+        return self._in_chunks(push, z.contiguous(), v.contiguous())
+
     def _in_chunks(self, evaluate: Callable[..., Tensor], *batches: Tensor) -> Tensor:
         size = self.chunk_size
         if size is None or batches[0].shape[0] <= size:

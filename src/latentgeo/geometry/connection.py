@@ -1,0 +1,83 @@
+"""The Levi-Civita connection of a metric."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.metrics import Metric
+from latentgeo.metrics.metric import check_tangent
+
+# Relative ridge, in units of machine epsilon, without which a singular metric has no inverse.
+_RIDGE = 16.0
+
+
+def geodesic_acceleration(
+    metric: Metric, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
+) -> Float[Tensor, "*batch d"]:
+    """The acceleration of the geodesic through z with velocity v: γ'' = -Γ(γ', γ').
+
+    For a pull-back metric of F with Jacobian J it is the least-squares solution of J γ'' = -d²F(v, v),
+    γ'' = -(JᵀJ)⁻¹ Jᵀ d²F(v, v), with one second directional derivative and no derivative of G; otherwise
+
+        γ'' = -G⁻¹ [ (∂_v G) v - 1/2 ∇_z (vᵀ G v) ].
+
+    Where G is singular, G + ρ tr(G)/d I takes its place, with ρ of the order of rounding.
+
+    Args:
+        metric: the metric G.
+        z: (..., d) points.
+        v: (..., d) velocities.
+
+    Returns:
+        (..., d) accelerations, in latent units; differentiable.
+
+    Raises:
+        TypeError: z or v is not a floating-point tensor.
+        ValueError: v does not have the coordinates of z.
+
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapter 3. Arvanitidis, Hansen, Hauberg 2018,
+        arXiv:1710.11379, equation 9.
+
+    Example:
+        On the half-plane, straight up is a geodesic y = exp(t):
+
+        >>> import torch
+        >>> from latentgeo import metric_from_function
+        >>> from latentgeo.geometry import geodesic_acceleration
+        >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
+        >>> geodesic_acceleration(half_plane, torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
+        tensor([-0., 1.])
+    """
+    check_tangent(z, "v", v)
+    shape = torch.broadcast_shapes(z.shape, v.shape)
+    d = shape[-1]
+    flat, velocity = z.expand(shape).reshape(-1, d), v.expand(shape).reshape(-1, d)
+    if metric.immersion is not None:
+        jacobian = metric.immersion.jacobian(flat)
+        bend = metric.immersion.second_pushforward(flat, velocity)
+        matrix, force = jacobian.mT @ jacobian, _apply(jacobian.mT, bend)
+    else:
+        velocity = velocity.contiguous()  # torch.func.jvp refuses expanded inputs
+        matrix = metric(flat)
+        _, change = torch.func.jvp(lambda x: _apply(metric(x), velocity), (flat.contiguous(),), (velocity,))
+        slope = torch.func.grad(lambda x: (velocity * _apply(metric(x), velocity)).sum() / 2)(flat)
+        force = change - slope
+    return -_solve(matrix, force).reshape(shape)
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """G⁻¹ right, with the relative ridge."""
+    mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)
+    scale = torch.where(mean > 0, mean, 1)[..., None, None]
+    unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    ridge = _RIDGE * torch.finfo(matrix.dtype).eps
+    factor, failed = torch.linalg.cholesky_ex(matrix / scale + ridge * unit)
+    solution = torch.cholesky_solve(right[..., None] / scale, factor)[..., 0]
+    return torch.where((failed == 0)[..., None], solution, torch.nan)
+
+
+def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
+    return (matrix @ vector[..., None])[..., 0]
