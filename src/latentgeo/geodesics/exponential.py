@@ -36,7 +36,7 @@ def expmap(
     num_steps: int = 1000,
     rtol: float | None = None,
     atol: float | None = None,
-) -> Float[Tensor, "..."]:
+) -> Tensor:
     """The exponential map Exp_z(v): where the geodesic from z with velocity v arrives at time 1.
 
     Solves γ'' = -Γ(γ', γ'), γ(0) = z, γ'(0) = v by the pair of Dormand and Prince of order 5(4), every geodesic with

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geodesics.descent import descend
-from latentgeo.geodesics.energy import curve_energy
+from latentgeo.geodesics.energy import CurveEnergy, curve_energy
 from latentgeo.geodesics.measure import measure
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
 
-_COARSEST = 8  # segments below which a curve is not halved further
+_COARSEST = 16  # segments of the first curve; with fewer, curves jump across the folds of RBF decoders
 _DOUBLINGS = 2  # how often segments are added to a curve that its segments do not resolve
 _COARSE_TOL = 1e-2
 _RESOLUTION = 0.01  # relative difference of discrete and refined energy from which a curve is unresolved
@@ -26,7 +26,7 @@ _RESOLUTION = 0.01  # relative difference of discrete and refined energy from wh
 class MinimizeEnergy:
     """Minimizes the energy of a curve between two points over its inner points.
 
-    All curves of a batch go on together, each at its own pace, from a curve of 8 segments to finer and finer ones.
+    All curves of a batch go on together, each at its own pace, from curves of 16 segments to finer and finer ones.
     A curve whose energy, measured again on twice the segments, differs by more than 1% is solved with more.
 
     Args:
@@ -82,11 +82,10 @@ class MinimizeEnergy:
         rows = torch.arange(b, device=start.device)
         steps = torch.zeros_like(rows)
         if initial is None:
-            levels = _levels(self.num_segments)
-            curve = resample(torch.stack([start, end], dim=1), levels[0])
+            levels, origin = _levels(self.num_segments), torch.stack([start, end], dim=1)
         else:
-            levels = [self.num_segments]
-            curve = resample(initial.detach(), self.num_segments)
+            levels, origin = [self.num_segments], initial.detach()
+        curve = origin
         residual = torch.zeros_like(start[:, 0])
         status = np.full(b, Status.CONVERGED, dtype=object)
         energy = residual
@@ -118,7 +117,7 @@ class MinimizeEnergy:
                 status[rows.cpu().numpy()] = Status.UNRESOLVED
                 break
             every *= 2
-            finer = resample(finer[disagree], every * self.num_segments)
+            finer = self._restart(objective, origin[rows], finer[disagree], rows, every)
             found = descend(
                 objective, finer[:, 1:-1], rows, tol=tol, budget=self.max_steps - steps[rows], eps=eps
             )
@@ -144,6 +143,15 @@ class MinimizeEnergy:
             _refined=measured.points,
             _arc_length=measured.arc_length,
         )
+
+    def _restart(
+        self, objective: CurveEnergy, origin: Tensor, found: Tensor, rows: Tensor, every: int
+    ) -> Tensor:
+        """An unresolved curve with more segments, or the one it came from, whichever has less energy there."""
+        segments = every * self.num_segments
+        origin, found = resample(origin, segments), resample(found, segments)
+        better = objective.energy(origin, rows) < objective.energy(found, rows)
+        return torch.where(better[:, None, None], origin, found)
 
 
 def _levels(num_segments: int) -> list[int]:

@@ -62,7 +62,7 @@ def geodesic_acceleration(
     else:
         velocity = velocity.contiguous()  # torch.func.jvp refuses expanded inputs
         matrix = metric(flat)
-        _, change = torch.func.jvp(lambda x: _apply(metric(x), velocity), (flat.contiguous(),), (velocity,))
+        change = torch.func.jvp(lambda x: _apply(metric(x), velocity), (flat.contiguous(),), (velocity,))[1]
         slope = torch.func.grad(lambda x: (velocity * _apply(metric(x), velocity)).sum() / 2)(flat)
         force = change - slope
     return -_solve(matrix, force).reshape(shape)
