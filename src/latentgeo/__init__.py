@@ -17,17 +17,19 @@ from latentgeo.metrics import (
     metric_from_function,
     pullback_metric,
 )
+from latentgeo.statistics import GeodesicKMeans
 
 __all__ = [
     "ConvergenceWarning",
     "EuclideanMetric",
+    "GeodesicKMeans",
     "GeodesicResult",
     "Metric",
     "MinimizeEnergy",
     "Status",
     "distance",
-    "expmap",
     "expected_pullback_metric",
+    "expmap",
     "geodesic",
     "logmap",
     "metric_from_function",

@@ -1,1 +1,5 @@
-"""."""
+"""Statistics of points under a learned metric."""
+
+from latentgeo.statistics.k_means import GeodesicKMeans
+
+__all__ = ["GeodesicKMeans"]

@@ -1,0 +1,196 @@
+"""Lloyd's iterations on a Riemannian manifold: assign by geodesic distance, step to the mean."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from latentgeo.geodesics import ConvergenceWarning, Solver, Status, expmap
+from latentgeo.geodesics.spline import velocity_at_start
+from latentgeo.metrics import Metric
+
+_SMALLEST_RATE = 1 / 64  # of a step, after which a centre that cannot get better stays
+_STEP_TOL = 1e-3  # of the exponential map: a step need not be exact, the mean is where it vanishes
+_STEPS = 300
+
+
+class Lloyd:
+    """Centres, labels, and the geodesic from every centre to every point.
+
+    Attributes:
+        centers: (K, d).
+        labels: (N,) the nearest centre of each point, -1 where none is at a finite distance.
+        distances: (N, K) geodesic distances; where ``exact`` is false a lower bound, by the triangle inequality
+            d(x, μ') >= d(x, μ) - d(μ, μ'), that is not below the distance to the nearest centre.
+        iterations: number of iterations so far.
+        converged: whether they came to an end.
+    """
+
+    def __init__(self, metric: Metric, solver: Solver, points: Float[Tensor, "n d"], n_clusters: int) -> None:
+        n, d = points.shape
+        self._metric, self._solver, self._points = metric, solver, points
+        self.centers = points.new_zeros(n_clusters, d)
+        self.distances = points.new_full((n, n_clusters), torch.inf)
+        self.exact = torch.zeros(n, n_clusters, dtype=torch.bool, device=points.device)
+        self.labels: Int[Tensor, " n"] = torch.full((n,), -1, device=points.device)
+        self._curves = points.new_zeros(n, n_clusters, 0, d)  # (n, K, T+1, d), none before the first solve
+        self._rate = points.new_ones(n_clusters)
+        self._failures: Counter[Status] = Counter()
+        self._solved = 0
+        self.iterations = 0
+        self.converged = False
+
+    @property
+    def inertia(self) -> float:
+        """The sum of squared distances to the nearest centres, over the points that have one."""
+        return float(self._own()[self.labels >= 0].double().square().sum())
+
+    def place(self, centers: Float[Tensor, "k d"]) -> None:
+        """Puts the centres there, and assigns every point."""
+        self.centers = centers.clone()
+        self._solve_all(torch.arange(len(centers), device=centers.device))
+        self._assign()
+
+    def spread(self, random: np.random.RandomState) -> None:
+        """Puts the centres on points drawn far apart: each with probability as its squared distance (k-means++)."""
+        n, clusters = self.distances.shape
+        weights = np.ones(n)
+        for k in range(clusters):
+            total = weights.sum()
+            chosen = random.choice(n, p=weights / total if total > 0 else None)
+            self.centers[k] = self._points[chosen]
+            self._solve_all(torch.tensor([k], device=self.centers.device))
+            nearest = self.distances[:, : k + 1].min(dim=1).values.double().square()
+            weights = torch.where(nearest.isfinite(), nearest, 0).cpu().numpy()
+        self._assign()
+
+    def iterate(self, max_iter: int, tol: float) -> None:
+        """Moves centres and labels until neither changes."""
+        for self.iterations in range(1, max_iter + 1):
+            labels = self.labels
+            refilled = self._fill_empty_clusters()
+            step = self._step()
+            self._solve_open()
+            self._assign()
+            own = self._own()[self.labels >= 0]
+            spread = float(own.double().square().mean().sqrt()) if len(own) else 0.0
+            settled = (step <= tol * spread) | (self._rate < _SMALLEST_RATE)
+            if not refilled and bool((labels == self.labels).all()) and bool(settled.all()):
+                self.converged = True
+                return
+
+    def warn_of_failures(self, *, stacklevel: int) -> None:
+        """Gives one ConvergenceWarning for the geodesics that did not converge and the points out of reach."""
+        words = [f"{count} {status}" for status, count in self._failures.items()]
+        lost = int((self.labels < 0).sum())
+        if lost:
+            words.append(f"{lost} points are at no finite distance from any centre and have label -1.")
+        if words:
+            warnings.warn(
+                f"{sum(self._failures.values())} of {self._solved} geodesics did not converge. "
+                + " ".join(words),
+                ConvergenceWarning,
+                stacklevel=stacklevel + 1,
+            )
+
+    def _step(self) -> Float[Tensor, " k"]:
+        """One step of every centre to the mean of its points; the lengths of the steps proposed."""
+        members = self.labels >= 0
+        rows, own = members.nonzero()[:, 0], self.labels[members]
+        k, d = self.centers.shape
+        count = torch.zeros_like(self._rate).index_add(0, own, torch.ones_like(self.distances[rows, own]))
+        logs = self._logarithms(rows, own)
+        mean = logs.new_zeros(k, d).index_add(0, own, logs) / count.clamp_min(1)[:, None]
+        velocity = self._rate[:, None] * mean
+        length = self._metric.norm(self.centers, velocity)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # a centre that cannot follow a step does not move
+            arrival = expmap(self._metric, self.centers, velocity, rtol=_STEP_TOL, num_steps=_STEPS)
+        moving = arrival.isfinite().all(dim=1) & (length > 0)
+
+        # the step is taken where it lowers the sum of squares of the points that the centre has now
+        keep = moving[own]
+        rows, own = rows[keep], own[keep]
+        before = self.centers, self.distances[rows, own], self._curves[rows, own]
+        self.centers = torch.where(moving[:, None], arrival, self.centers)
+        old = torch.zeros_like(self._rate).index_add(0, own, before[1].square())
+        self._solve(rows, own)
+        new = torch.zeros_like(self._rate).index_add(0, own, self.distances[rows, own].square())
+        taken = moving & (new <= old)
+        back = ~taken[own]
+        self.centers = torch.where(taken[:, None], self.centers, before[0])
+        self.distances[rows[back], own[back]] = before[1][back]
+        self._curves[rows[back], own[back]] = before[2][back]
+        self._rate = torch.where(taken, (2 * self._rate).clamp_max(1), self._rate / 2)
+
+        others = taken & (self.labels[:, None] != torch.arange(k, device=taken.device))
+        self.distances = torch.where(others, (self.distances - length).clamp_min(0), self.distances)
+        self.exact &= ~others
+        return torch.where(count > 0, length, 0)
+
+    def _logarithms(self, rows: Tensor, own: Tensor) -> Float[Tensor, "m d"]:
+        """The logarithms at their centres of the points, from curves that are there."""
+        velocity = velocity_at_start(self._curves[rows, own])
+        norm = self._metric.norm(self.centers[own], velocity)
+        scale = torch.where(norm > 0, self.distances[rows, own] / torch.where(norm > 0, norm, 1), 0)
+        return scale[:, None] * velocity
+
+    def _fill_empty_clusters(self) -> bool:
+        """Moves every centre without points to the point farthest from its own centre."""
+        filled = False
+        for k in range(len(self.centers)):
+            if bool((self.labels == k).any()):
+                continue
+            own = torch.where(self.labels >= 0, self._own(), 0)
+            if not bool((own > 0).any()):
+                return filled  # fewer distinct points than centres
+            self.centers[k] = self._points[own.argmax()]
+            self._solve_all(torch.tensor([k], device=self.centers.device))
+            self._assign()
+            filled = True
+        return filled
+
+    def _own(self) -> Tensor:
+        return self.distances.gather(1, self.labels.clamp_min(0)[:, None])[:, 0]
+
+    def _assign(self) -> None:
+        known = torch.where(self.exact, self.distances, torch.inf)
+        nearest, labels = known.min(dim=1)
+        self.labels = torch.where(nearest.isfinite(), labels, -1)
+
+    def _solve_open(self) -> None:
+        """Solves the pairs whose lower bound leaves it open whether the centre is the nearest."""
+        nearest = torch.where(self.exact, self.distances, torch.inf).min(dim=1, keepdim=True).values
+        rows, columns = (~self.exact & (self.distances < nearest)).nonzero(as_tuple=True)
+        self._solve(rows, columns)
+
+    def _solve_all(self, columns: Tensor) -> None:
+        rows = torch.arange(len(self._points), device=columns.device)
+        self._solve(rows.repeat_interleave(len(columns)), columns.repeat(len(rows)))
+
+    def _solve(self, rows: Tensor, columns: Tensor) -> None:
+        """Geodesics from centres to points, from the curves of the same pairs where there are any."""
+        if not len(rows):
+            return
+        start, end = self.centers[columns], self._points[rows]
+        initial = None
+        if self._curves.shape[2] and bool((self._curves[rows, columns, -1] == end).all()):
+            initial = self._curves[rows, columns]
+            remaining = torch.linspace(1, 0, initial.shape[1], dtype=initial.dtype, device=initial.device)
+            initial = initial + remaining[:, None] * (start - initial[:, 0])[:, None]
+        result = self._solver.solve(self._metric, start, end, initial=initial)
+        if not self._curves.shape[2]:
+            shape = (*self.distances.shape, *result.points.shape[1:])
+            self._curves = torch.full(shape, torch.nan, dtype=end.dtype, device=end.device)
+        self._curves[rows, columns] = result.points
+        self.distances[rows, columns] = torch.where(result.length.isnan(), torch.inf, result.length)
+        self.exact[rows, columns] = True
+        self._solved += len(rows)
+        self._failures.update(s for s in result.status if s is not Status.CONVERGED)
