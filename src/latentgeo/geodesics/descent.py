@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ _RIDGE = 1e-3  # of the mean eigenvalue of the metric along a curve, added to th
 _DECREASE = 1e-4  # Armijo's constant
 _REJECTIONS = 12  # shorter and shorter trial steps along one direction before it is given up
 _QUIET = 15  # steps in a row within rounding of the energy, without a smaller residual, that end the search
+_RIPE = 3e-2  # residual from which it can be told whether a curve has segments enough
 _NOISE = 16.0  # relative rounding error of an energy, in units of machine epsilon
 
 
@@ -48,6 +50,7 @@ class _Active:
     least: Tensor  # smallest residual so far
     finite: Tensor  # whether the last trial was
     plain: Tensor  # whether the direction ignores the history
+    checked: Tensor  # whether the curve is known to have segments enough
     preconditioner: BlockTridiagonal
     history: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
@@ -68,7 +71,7 @@ def descend(
     *,
     tol: float,
     budget: Int[Tensor, " b"],
-    eps: float,
+    resolved: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Descent:
     """Minimizes the energy of each curve from where it is.
 
@@ -83,7 +86,8 @@ def descend(
         rows: which pair of ends each curve belongs to.
         tol: bound on the relative decrement.
         budget: how many trial steps each curve may take.
-        eps: machine epsilon of the precision in which the energy is computed.
+        resolved: tells, from inner points, rows and energies, which curves have segments enough; asked once for each
+            curve on its way down, so that those that have not end early, as ``Status.UNRESOLVED``.
 
     References:
         J. Nocedal, S. Wright, "Numerical Optimization", 2006, chapter 7. W. Hager, H. Zhang, "A new conjugate
@@ -113,6 +117,7 @@ def descend(
         least=torch.full_like(energy, torch.inf),
         finite=energy.isfinite(),
         plain=none.bool(),
+        checked=none.bool() if resolved is not None else ~none.bool(),
         preconditioner=_preconditioner(objective, inner, rows),
     )
     refresh_every = 10 + inner.shape[-1]
@@ -131,8 +136,14 @@ def descend(
 
         lost = ~(active.energy.isfinite() & active.gradient.isfinite().all(dim=2).all(dim=1))
         failed = (active.rejections > _REJECTIONS) & active.plain
+        unresolved = torch.zeros_like(lost)
+        ripe = ~active.checked & ~lost & (residual <= max(tol, _RIPE))
+        if resolved is not None and bool(ripe.any()):
+            unresolved[ripe] = ~resolved(active.inner[ripe], active.rows[ripe], active.energy[ripe])
+            active.checked = active.checked | ripe
         verdicts = (
             (Status.NON_FINITE, lost | (failed & ~active.finite)),
+            (Status.UNRESOLVED, unresolved),
             (Status.CONVERGED, residual <= tol),
             (Status.STALLED, failed | (active.quiet >= _QUIET)),
             (Status.MAX_STEPS, active.steps >= budget[at]),
@@ -148,7 +159,7 @@ def descend(
             if not bool(keep.any()):
                 return done
             at, active = at[keep], active.select(keep)
-        _advance(active, objective, eps)
+        _advance(active, objective)
         passes += 1
         if passes % refresh_every == 0:
             active.preconditioner = _preconditioner(objective, active.inner, active.rows)
@@ -186,7 +197,7 @@ def _newton_step(active: _Active) -> tuple[Tensor, Tensor]:
     return step, decrement
 
 
-def _advance(active: _Active, objective: CurveEnergy, eps: float) -> None:
+def _advance(active: _Active, objective: CurveEnergy) -> None:
     """One trial step of every active curve: taken, or shortened for the next pass."""
     step = _wide(active.length) * active.direction
     slope = _dot(active.gradient, step)
@@ -194,7 +205,7 @@ def _advance(active: _Active, objective: CurveEnergy, eps: float) -> None:
     energy, gradient = objective.value_and_gradient(trial, active.rows)
     active.steps = active.steps + 1
     active.finite = energy.isfinite() & gradient.isfinite().all(dim=2).all(dim=1)
-    noise = _NOISE * eps * active.energy
+    noise = _NOISE * objective.eps * active.energy
     within_noise = (energy - active.energy).abs() <= noise
     # where the energy is rounding, its slope at the trial point tells whether the step went too far
     downhill = _dot(gradient, step) <= (2 * _DECREASE - 1) * slope
@@ -202,7 +213,7 @@ def _advance(active: _Active, objective: CurveEnergy, eps: float) -> None:
 
     change = torch.where(_wide(taken), gradient - active.gradient, 0)
     curvature = _dot(step, change)
-    useful = taken & (curvature > eps * (_dot(step, step) * _dot(change, change)).sqrt())
+    useful = taken & (curvature > objective.eps * (_dot(step, step) * _dot(change, change)).sqrt())
     rho = torch.where(useful, 1 / torch.where(useful, curvature, 1), 0)
     active.history.append((torch.where(_wide(taken), step, 0), change, rho))
     del active.history[:-_MEMORY]

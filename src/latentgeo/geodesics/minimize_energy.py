@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.descent import descend
+from latentgeo.geodesics.descent import Descent, descend
 from latentgeo.geodesics.energy import CurveEnergy, curve_energy
-from latentgeo.geodesics.measure import measure
+from latentgeo.geodesics.measure import Measure, measure
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
 
 _COARSEST = 16  # segments of the first curve; with fewer, curves jump across the folds of RBF decoders
-_DOUBLINGS = 2  # how often segments are added to a curve that its segments do not resolve
+_FINEST = 4  # times num_segments, to which a curve is refined that its segments do not resolve
 _COARSE_TOL = 1e-2
 _RESOLUTION = 0.01  # relative difference of discrete and refined energy from which a curve is unresolved
 
@@ -76,63 +76,52 @@ class MinimizeEnergy:
 
     def _solve(self, metric: Metric, start: Tensor, end: Tensor, initial: Tensor | None) -> GeodesicResult:
         objective = curve_energy(metric, start, end)
-        eps = objective.eps
-        tol = self.tol if self.tol is not None else (1e-6 if eps < 1e-12 else 1e-4)
-        b = start.shape[0]
+        tol = self.tol if self.tol is not None else (1e-6 if objective.eps < 1e-12 else 1e-4)
+        origin = torch.stack([start, end], dim=1) if initial is None else initial.detach()
+        segments, b = self.num_segments, start.shape[0]
+        if initial is None:
+            while segments % 2 == 0 and segments // 2 >= _COARSEST:
+                segments //= 2
         rows = torch.arange(b, device=start.device)
         steps = torch.zeros_like(rows)
-        if initial is None:
-            levels, origin = _levels(self.num_segments), torch.stack([start, end], dim=1)
-        else:
-            levels, origin = [self.num_segments], initial.detach()
-        curve = origin
         residual = torch.zeros_like(start[:, 0])
         status = np.full(b, Status.CONVERGED, dtype=object)
-        energy = residual
-        for segments in levels:
-            curve = resample(curve, segments)
-            if segments == 1:  # nothing to move
-                energy = objective.energy(curve, rows)
-                break
-            found = descend(
-                objective,
-                curve[:, 1:-1],
-                rows,
-                tol=tol if segments == self.num_segments else max(tol, _COARSE_TOL),
-                budget=self.max_steps - steps,
-                eps=eps,
-            )
-            curve = torch.cat([start[:, None], found.inner, end[:, None]], dim=1)
-            steps, residual, status, energy = steps + found.steps, found.residual, found.status, found.energy
-        status[~energy.isfinite().cpu().numpy()] = Status.NON_FINITE
+        curve = resample(origin, segments)
+        while segments < self.num_segments:
+            found = self._descend(objective, curve, rows, steps, max(tol, _COARSE_TOL))
+            segments *= 2
+            curve, steps = resample(_whole(curve, found), segments), steps + found.steps
 
-        measured = measure(objective, curve)
-        disagree = (measured.energy - energy).abs() > _RESOLUTION * measured.energy
-        # what stopped for another reason keeps that reason
-        disagree &= torch.from_numpy(status == Status.CONVERGED).to(disagree.device)
-        every, finer = 1, curve
-        while bool(disagree.any()):
-            rows = rows[disagree]
-            if every == 2**_DOUBLINGS:
-                status[rows.cpu().numpy()] = Status.UNRESOLVED
-                break
-            every *= 2
-            finer = self._restart(objective, origin[rows], finer[disagree], rows, every)
-            found = descend(
-                objective, finer[:, 1:-1], rows, tol=tol, budget=self.max_steps - steps[rows], eps=eps
-            )
-            finer[:, 1:-1] = found.inner
-            again = measure(objective, finer)
-            curve[rows], measured.points[rows] = finer[:, ::every], again.points[:, ::every]
-            measured.arc_length[rows] = again.arc_length[:, ::every]
-            measured.length[rows], measured.energy[rows] = again.length, again.energy
+        results: tuple[Tensor, Measure] | None = None
+        while True:
+            last = segments >= _FINEST * self.num_segments
+            found = self._descend(objective, curve, rows, steps, tol, check=not last)
+            curve = _whole(curve, found)
+            now = measure(objective, curve)
+            apart = torch.from_numpy(found.status == Status.CONVERGED).to(rows.device)
+            apart &= ~_agree(found.energy, now.energy)
+            found.status[apart.cpu().numpy()] = Status.UNRESOLVED
+            every = segments // self.num_segments
+            if results is None:
+                results = curve, now
+            else:
+                points, measured = results
+                points[rows], measured.points[rows] = curve[:, ::every], now.points[:, ::every]
+                measured.arc_length[rows] = now.arc_length[:, ::every]
+                measured.length[rows], measured.energy[rows] = now.length, now.energy
             residual[rows], steps[rows] = found.residual, steps[rows] + found.steps
             status[rows.cpu().numpy()] = found.status
-            disagree = (again.energy - found.energy).abs() > _RESOLUTION * again.energy
-            disagree &= torch.from_numpy(found.status == Status.CONVERGED).to(disagree.device)
+            again = torch.from_numpy(found.status == Status.UNRESOLVED).to(rows.device)
+            if last or not bool(again.any()):
+                break
+            rows, segments = rows[again], 2 * segments
+            curve = _better(
+                objective, resample(curve[again], segments), resample(origin[rows], segments), rows
+            )
 
+        points, measured = results
         return GeodesicResult(
-            points=curve,
+            points=points,
             length=measured.length,
             energy=measured.energy,
             converged=torch.from_numpy(status == Status.CONVERGED).to(start.device),
@@ -144,19 +133,37 @@ class MinimizeEnergy:
             _arc_length=measured.arc_length,
         )
 
-    def _restart(
-        self, objective: CurveEnergy, origin: Tensor, found: Tensor, rows: Tensor, every: int
-    ) -> Tensor:
-        """An unresolved curve with more segments, or the one it came from, whichever has less energy there."""
-        segments = every * self.num_segments
-        origin, found = resample(origin, segments), resample(found, segments)
-        better = objective.energy(origin, rows) < objective.energy(found, rows)
-        return torch.where(better[:, None, None], origin, found)
+    def _descend(
+        self,
+        objective: CurveEnergy,
+        curve: Tensor,
+        rows: Tensor,
+        steps: Tensor,
+        tol: float,
+        *,
+        check: bool = False,
+    ) -> Descent:
+        def resolved(inner: Tensor, rows: Tensor, energy: Tensor) -> Tensor:
+            ends = objective.start[rows, None], objective.end[rows, None]
+            return _agree(energy, measure(objective, torch.cat([ends[0], inner, ends[1]], dim=1)).energy)
+
+        budget = self.max_steps - steps[rows]
+        return descend(
+            objective, curve[:, 1:-1], rows, tol=tol, budget=budget, resolved=resolved if check else None
+        )
 
 
-def _levels(num_segments: int) -> list[int]:
-    """The numbers of segments to solve with, each twice the one before."""
-    levels = [num_segments]
-    while levels[0] % 2 == 0 and levels[0] // 2 >= _COARSEST:
-        levels.insert(0, levels[0] // 2)
-    return levels
+def _whole(curve: Tensor, found: Descent) -> Tensor:
+    """The curve with the inner points that were found."""
+    return torch.cat([curve[:, :1], found.inner, curve[:, -1:]], dim=1)
+
+
+def _agree(discrete: Tensor, measured: Tensor) -> Tensor:
+    """Whether the energy that was minimized is that of the curve, measured on twice the segments."""
+    return (measured - discrete).abs() <= _RESOLUTION * measured
+
+
+def _better(objective: CurveEnergy, found: Tensor, origin: Tensor, rows: Tensor) -> Tensor:
+    """The curve found with too few segments, or the one it came from, whichever has less energy on more of them."""
+    first = objective.energy(origin, rows) < objective.energy(found, rows)
+    return torch.where(first[:, None, None], origin, found)

@@ -71,7 +71,7 @@ class Decoder:
         if not value.is_floating_point():
             raise TypeError(f"{self.name} must return floating-point values, got {describe(value)}")
         self.output_dtype = value.dtype
-        return value.reshape(z.shape[0], -1).to(z)
+        return (value.flatten(1) if value.ndim > 1 else value[:, None]).to(z)
 
 
 def _uncompiled(decoder: Callable) -> Callable:
