@@ -10,12 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentgeo.metrics.directional import inside_transform
+from latentgeo.metrics.elementary import ElementaryNorms
 from latentgeo.metrics.metric import describe
 
 # Modules whose rows influence each other, whose output is random, or that change themselves, while training.
 # Scripted modules keep only the name of their class, so names are compared.
 _UNFIT_IN_TRAINING = ("BatchNorm", "Dropout", "RReLU")
 _LAYERS_WITH_DROPOUT = (nn.RNNBase, nn.MultiheadAttention)
+_SCRIPT = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
+_DEPTH = 3  # of functions in functions and objects in objects through which modules are looked for
 
 
 class Decoder:
@@ -23,7 +27,12 @@ class Decoder:
 
     The callable is refused while it, or a module it is a method of or closes over, holds a layer that is only
     meaningful in eval mode (BatchNorm, Dropout) and is training. The user's module is never touched: z is
-    brought to its dtype and device, and :meth:`follow` brings the output back.
+    brought to its dtype and device, and :meth:`flat` brings the output back.
+
+    Attributes:
+        elementary: whether normalisation layers are written out, for the sake of second derivatives.
+        is_scripted: whether TorchScript runs it, whose forward mode under vmap is not to be trusted.
+        output_dtype: the dtype in which the decoder computes, known from its first call on.
     """
 
     def __init__(self, decoder: Callable[[Tensor], Any], name: str = "decoder") -> None:
@@ -31,18 +40,16 @@ class Decoder:
             raise TypeError(f"{name} must be a callable on batches (N, d), got {describe(decoder)}")
         self.function = _uncompiled(decoder)
         self.name = name
-        self.output_dtype: torch.dtype | None = None  # known from the first call on
-        owner = _owner(self.function)
-        self._owner = owner if isinstance(owner, nn.Module) else None
-        self._unfit = [layer for module in _modules(self.function) for layer in _unfit_layers(module)]
-        self.refuse_training()
-
-    @property
-    def is_scripted(self) -> bool:
-        """Whether TorchScript runs the decoder, whose forward mode under vmap is not to be trusted."""
-        return isinstance(self._owner, torch.jit.ScriptModule) or isinstance(
-            self.function, torch.jit.ScriptFunction
+        self.elementary = False
+        self.output_dtype: torch.dtype | None = None
+        modules = list(dict.fromkeys(_modules(self.function, _DEPTH)))
+        self._module = modules[0] if modules else None
+        self._compiled = any(hasattr(layer, "_orig_mod") for module in modules for layer in module.modules())
+        self.is_scripted = isinstance(self.function, _SCRIPT) or any(
+            isinstance(layer, _SCRIPT) for module in modules for layer in module.modules()
         )
+        self._unfit = [layer for module in modules for layer in _unfit_layers(module)]
+        self.refuse_training()
 
     def refuse_training(self) -> None:
         """Raises if a layer that is only meaningful in eval mode is training."""
@@ -54,10 +61,21 @@ class Decoder:
                 )
 
     def __call__(self, z: Tensor) -> Any:
-        """The decoder's own answer to the batch z (N, d)."""
+        """The decoder's own answer to the batch z (N, d), of which it gets a copy that it may write into."""
         self.refuse_training()
-        parameter = _first_floating(self._owner) if self._owner is not None else None
-        return self.function(z if parameter is None else z.to(parameter))
+        parameter = _first_floating(self._module) if self._module is not None else None
+        own = z if parameter is None else z.to(parameter)
+        if own is z and not self._compiled:  # which wants a leaf
+            own = z.clone()
+        if self.elementary:
+            with ElementaryNorms():
+                return self.function(own)
+        if self.is_scripted and inside_transform():
+            raise NotImplementedError(
+                f"{self.name} is a TorchScript module, of which PyTorch's transforms (torch.func) take wrong "
+                "derivatives without a word; make the metric from the module before torch.jit.script or trace"
+            )
+        return self.function(own)
 
     def flat(self, value: object, z: Tensor) -> Tensor:
         """A tensor (N, *event) as (N, D), in the dtype and on the device of z, or an error that says what came."""
@@ -80,28 +98,30 @@ def _uncompiled(decoder: Callable) -> Callable:
     return original if callable(original) else decoder
 
 
-def _owner(function: Callable) -> object:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return getattr(function, "__self__", function)
-
-
-def _modules(function: Callable) -> Iterator[nn.Module]:
-    """The modules a callable is, is a method of, or refers to by name."""
-    owner = _owner(function)
-    if isinstance(owner, nn.Module):
-        yield owner
+def _modules(value: object, depth: int) -> Iterator[nn.Module]:
+    """The modules that a callable is, is a method of, closes over, or holds in an attribute or a list."""
+    if isinstance(value, nn.Module):
+        yield value
         return
-    if inspect.isfunction(owner):
-        names = inspect.getclosurevars(owner)
-        values = [*names.globals.values(), *names.nonlocals.values()]
-    else:
-        values = list(getattr(owner, "__dict__", {}).values())
-    for value in values:
-        if isinstance(value, nn.Module):
-            yield value
-        elif isinstance(getattr(value, "__self__", None), nn.Module):
-            yield value.__self__
+    if depth < 0 or inspect.ismodule(value) or inspect.isclass(value):
+        return
+    within: list[object] = []
+    if isinstance(value, functools.partial):
+        within = [value.func, *value.args, *value.keywords.values()]
+    elif inspect.ismethod(value):
+        within = [value.__self__]
+    elif inspect.isfunction(value):
+        names = inspect.getclosurevars(value)
+        within = [*names.nonlocals.values(), *names.globals.values()]
+    elif isinstance(value, list | tuple):
+        within = list(value)
+    elif isinstance(value, dict):
+        within = list(value.values())
+    elif callable(value) or depth == _DEPTH - 1:
+        within = [*getattr(value, "__dict__", {}).values(), *vars(type(value)).values()]
+    for inner in within:
+        if not isinstance(inner, Tensor):
+            yield from _modules(inner, depth - 1)
 
 
 def _unfit_layers(module: nn.Module) -> Iterator[nn.Module]:

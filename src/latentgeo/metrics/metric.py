@@ -63,6 +63,8 @@ class FunctionMetric(Metric):
                 f"fn must map a batch of shape {tuple(flat.shape)} to matrices of shape "
                 f"{(flat.shape[0], d, d)}, but returned {describe(matrix)}"
             )
+        if not matrix.is_floating_point():
+            raise TypeError(f"fn must return floating-point matrices, but returned {describe(matrix)}")
         return matrix.reshape(*z.shape, d)
 
 
@@ -115,3 +117,10 @@ def check_tangent(z: Tensor, name: str, v: Tensor) -> None:
     check_points(name, v)
     if v.shape[-1] != z.shape[-1]:
         raise ValueError(f"{name} must have the {z.shape[-1]} coordinates of z, got {describe(v)}")
+    if v.dtype != z.dtype or v.device != z.device:
+        raise ValueError(
+            f"{name} must have the dtype and device of z, {z.dtype} on {z.device}, "
+            f"got {describe(v)} on {v.device}"
+        )
+    if any(a != b and 1 not in (a, b) for a, b in zip(z.shape[:-1][::-1], v.shape[:-1][::-1], strict=False)):
+        raise ValueError(f"{name} must broadcast against z of shape {tuple(z.shape)}, got {describe(v)}")

@@ -103,6 +103,11 @@ class AmbientPullbackMetric(Metric):
         x, u, v = (a.reshape(*a.shape[:-1], *event) for a in (x, u, v))
         # keepdim=True: geoopt's PoincareBall mis-broadcasts batches without it.
         product = self._ambient.inner(x, u, v, keepdim=True)
+        if product.numel() != x.shape[: x.ndim - len(event)].numel():
+            raise ValueError(
+                f"ambient must be a manifold whose points have the shape {tuple(event)} of an output of the decoder, "
+                f"but {self._ambient} answers inner products of shape {tuple(product.shape)} for {len(x)} points"
+            )
         return product.reshape(x.shape[: x.ndim - len(event)])
 
 
@@ -169,8 +174,18 @@ def pullback_metric(
         return ImmersedMetric(Immersion(f, decoder=source, chunk_size=chunk_size))
     if isinstance(ambient, Metric):
         if ambient.immersion is not None:
-            outer = ambient.immersion
-            return ImmersedMetric(Immersion(lambda z: outer(f(z)), decoder=source, chunk_size=chunk_size))
+            outer, dim = ambient.immersion, getattr(ambient, "dim", None)
+
+            def composed(z: Tensor) -> Tensor:
+                image = f(z)
+                if dim is not None and image.shape[1] != dim:
+                    raise ValueError(
+                        f"ambient must have the dimension of an output of the decoder, but has {dim}, "
+                        f"and an output has {image.shape[1]} values"
+                    )
+                return outer(image)
+
+            return ImmersedMetric(Immersion(composed, decoder=source, chunk_size=chunk_size))
     elif not isinstance(ambient, geoopt.Manifold):
         raise TypeError(f"ambient must be a Metric, a geoopt.Manifold or None, got {describe(ambient)}")
     return AmbientPullbackMetric(Immersion(f, decoder=source, chunk_size=chunk_size), ambient, event)
@@ -209,7 +224,13 @@ def expected_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: in
     def f(z: Tensor) -> Tensor:
         mean, std = _mean_and_std(source(z))
         if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.shape != std.shape:
-            mean, std = torch.broadcast_tensors(mean, std)
+            try:
+                mean, std = torch.broadcast_tensors(mean, std)
+            except RuntimeError:
+                raise ValueError(
+                    "decoder must return a mean and a std of one shape, "
+                    f"got for the mean {describe(mean)} and for the std {describe(std)}"
+                ) from None
         return torch.cat([source.flat(mean, z), source.flat(std, z)], dim=1)
 
     return ImmersedMetric(Immersion(f, decoder=source, chunk_size=chunk_size))

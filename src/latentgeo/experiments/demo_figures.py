@@ -1,0 +1,171 @@
+"""The demo's pictures, each with its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from latentgeo import Metric
+from latentgeo.experiments.interpolation import JoinedPairs
+from latentgeo.experiments.latent_clusters import LatentClusters
+from latentgeo.experiments.result import Figure
+from latentgeo.plots import (
+    MARKERS,
+    PALE,
+    bounds_of,
+    clusters,
+    color_bar,
+    curves,
+    image_strip,
+    latent_scatter,
+    metric_map,
+    straight_lines,
+)
+
+_SIZE = (4.8, 4.9)  # inches: as wide as a telephone, with letters of 10 points
+_DRAWN = 9  # pairs in one picture, so that they can be followed by eye
+
+
+@dataclass(frozen=True)
+class Background:
+    """The map that lies under every picture of the latent plane.
+
+    Attributes:
+        metric: whose area element is drawn.
+        bounds: (2, 2) corners of the rectangle.
+        resolution: cells along the longer side.
+    """
+
+    metric: Metric
+    bounds: Float[Tensor, "2 2"]
+    resolution: int
+
+    @classmethod
+    def around(cls, metric: Metric, latents: Tensor, joined: JoinedPairs, resolution: int) -> Background:
+        """The rectangle that holds the data and the curves."""
+        return cls(metric, bounds_of(latents, joined.geodesics, margin=0.08), resolution)
+
+    def draw(self, *, cmap: str | Colormap = PALE) -> tuple[Drawing, Axes]:
+        """A new figure with the map in it."""
+        figure = Drawing(figsize=_SIZE, layout="constrained")
+        axes = figure.subplots()
+        image = metric_map(axes, self.metric, self.bounds, resolution=self.resolution, cmap=cmap)
+        color_bar(axes, image)
+        axes.set_xlabel("$z_1$")
+        axes.set_ylabel("$z_2$")
+        return figure, axes
+
+
+def metric_figure(background: Background, latents: Tensor, labels: np.ndarray) -> tuple[Drawing, Figure]:
+    """The map, with the encoded data on it."""
+    drawing, axes = background.draw(cmap="cividis")
+    latent_scatter(axes, latents, labels, names=_names(labels), size=9)
+    _legend(drawing, axes)
+    return drawing, Figure(
+        "metric-map.png",
+        "The metric",
+        "How much area in image space a unit of latent area has. Dots are encoded images. Bright ridges, where "
+        "images change fast or where there are no data, are expensive to cross.",
+        "Heat map of the square root of det G over the latent plane, with the encoded digits as dots in one group "
+        "for each class and bright ridges between the groups.",
+    )
+
+
+def geodesics_figure(
+    background: Background, latents: Tensor, labels: np.ndarray, joined: JoinedPairs
+) -> tuple[Drawing, Figure]:
+    """Geodesics against straight lines."""
+    drawing, axes = background.draw()
+    latent_scatter(axes, latents, labels, names=_names(labels), size=5)
+    lines, geodesics = joined.lines[:_DRAWN], joined.geodesics[:_DRAWN]
+    straight_lines(axes, lines[:, 0], lines[:, -1])
+    curves(axes, geodesics)
+    _legend(drawing, axes)
+    shorter = 100 * (1 - float(joined.length_ratios.mean()))
+    return drawing, Figure(
+        "geodesics.png",
+        "Geodesics against straight lines",
+        f"{len(lines)} of {len(joined.lines)} random pairs of digits of different classes. Measured in image "
+        f"space, the geodesics are {shorter:.1f}% shorter on average.",
+        f"Latent plane with {len(lines)} curved geodesics and the dashed straight lines between the same "
+        "points; the geodesics bend around the dark parts of the map.",
+    )
+
+
+def strips_figure(
+    strips: Mapping[tuple[int, int], tuple[Tensor, Tensor]],
+) -> tuple[Drawing, Figure]:
+    """Decoded images along both, in two rows for each pair of classes; images are (n, channels, height, width)."""
+    drawing = Drawing(figsize=(6.4, 1.45 * len(strips)), layout="constrained")
+    blocks = drawing.subfigures(len(strips), 1, squeeze=False)[:, 0]
+    for block, images in zip(blocks, strips.values(), strict=True):
+        for axes, row, name in zip(block.subplots(2, 1), images, ("geodesic", "straight"), strict=True):
+            image_strip(axes, row)
+            axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    pairs = ", ".join(f"{a} to {b}" for a, b in strips)
+    return drawing, Figure(
+        "strips.png",
+        "Decoded images on the way",
+        f"From {pairs}: above at equal steps along the geodesic, below along the straight line.",
+        f"Rows of decoded digits, from {pairs}; of each two rows the upper one follows the geodesic, the lower one "
+        "the straight line.",
+    )
+
+
+def clusters_figure(
+    background: Background,
+    points: Tensor,
+    labels: np.ndarray,
+    found: LatentClusters,
+    *,
+    kind: Literal["geodesic", "Euclidean"],
+) -> tuple[Drawing, Figure]:
+    """Clusters by colour, classes by shape."""
+    drawing, axes = background.draw()
+    clusters(axes, points, found.labels, found.centers, classes=labels)
+    drawing.legend(
+        handles=_shapes(labels), loc="outside lower center", ncols=5, frameon=False, handletextpad=0.2
+    )
+    scores = found.scores
+    return drawing, Figure(
+        f"clusters-{kind.lower()}.png",
+        f"k-means by {kind} distance",
+        f"Colour is the cluster, shape the class, stars are the centres. F-measure {scores.f_measure:.3f}, "
+        f"purity {scores.purity:.3f}, adjusted Rand index {scores.adjusted_rand:.3f}.",
+        f"Latent plane with {len(points)} points in {len(found.centers)} colours, the clusters by {kind} distance, "
+        "and a star at each centre; the shapes of the points tell their classes.",
+    )
+
+
+def _names(labels: np.ndarray) -> Sequence[str]:
+    return [f"digit {label}" for label in np.unique(labels)]
+
+
+def _legend(drawing: Drawing, axes: Axes) -> None:
+    """Below the picture, where it hides nothing."""
+    handles, names = axes.get_legend_handles_labels()
+    drawing.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        handletextpad=0.4,
+        columnspacing=1.2,
+        markerscale=1.6,
+    )
+
+
+def _shapes(labels: np.ndarray) -> list[Line2D]:
+    """One grey marker for each class, and the star of the centres."""
+    kinds = [*zip(MARKERS, _names(labels), strict=False), ("*", "centre")]
+    return [Line2D([], [], linestyle="", marker=m, color="0.45", label=name) for m, name in kinds]

@@ -1,0 +1,76 @@
+"""The variational autoencoder of "Latent Space Oddity": a mean that is trained first, a precision that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentgeo.models import VAE, MLPDecoder, MLPEncoder
+from latentgeo.training import fit, fit_precision
+
+_HIDDEN = (64, 32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RBFVAEConfig:
+    """How the model is trained.
+
+    Attributes:
+        epochs: passes over the data with one learnable standard deviation for all outputs.
+        batch_size: rows a step.
+        learning_rate: of Adam.
+        weight_decay: the L2 penalty.
+        num_centers: radial basis functions of the precision.
+        a: their width in units of the extents of their clusters.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-5
+    num_centers: int = 64
+    a: float = 2.0
+
+
+def train_rbf_vae(
+    images: Float[Tensor, "n features"], config: RBFVAEConfig, *, seed: int, device: torch.device
+) -> tuple[VAE, float]:
+    """Trains a Gaussian VAE with two latent dimensions: tanh networks 64-32 and 32-64, means through a sigmoid.
+
+    Args:
+        images: (N, D) grey levels in [0, 1].
+        config: how.
+        seed: of the initial weights, the shuffling, the sampling and k-means; torch's global generators are left
+            where they were.
+        device: where the model is and stays.
+
+    Returns:
+        The model in eval mode, with an RBFPrecision for its variance, and the mean loss of the last epoch.
+
+    References:
+        Arvanitidis, Hansen, Hauberg 2018, arXiv:1710.11379, section 5.1 and appendix.
+    """
+    features = images.shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = VAE(
+            MLPEncoder(features, 2, hidden=_HIDDEN, activation=nn.Tanh),
+            MLPDecoder(2, features, hidden=_HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
+            likelihood="gaussian",
+        )
+    model.to(device)
+    adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    history = fit(
+        model,
+        images,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        optimizer=adam,
+        seed=seed,
+        progress=False,
+    )
+    fit_precision(model, images, num_centers=config.num_centers, a=config.a, random_state=seed)
+    return model, history[-1].loss

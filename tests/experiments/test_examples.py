@@ -1,0 +1,47 @@
+"""The examples run, at tiny size, and stay short."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_are_short_and_use_public_names(path):
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 80
+    assert "latentgeo._" not in source
+    assert "from latentgeo" in source
+
+
+def test_a_decoder_of_ones_own(tmp_path, capsys):
+    load("bring_your_own_decoder").main(epochs=20, out=tmp_path / "p.png")
+    assert "5 curves, 32 segments, d=2: 5 CONVERGED" in capsys.readouterr().out
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore")  # of pythae and what it imports
+def test_a_decoder_of_pythae(capsys):
+    pytest.importorskip("pythae.pipelines")
+    load("pythae_decoder").main(epochs=2)
+    assert "GeodesicResult(8 curves" in capsys.readouterr().out
+
+
+def test_the_example_of_pythae_says_what_to_install(monkeypatch):
+    for name in ("pythae", "pythae.models"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SystemExit, match="pip install pythae"):
+        load("pythae_decoder")

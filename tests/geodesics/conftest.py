@@ -1,0 +1,103 @@
+"""Every solver on every known geometry in every dtype, each batch solved once for all the laws."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+import latentgeo as lg
+from spaces import SPACES, Problem, Space
+
+BATCH = 4
+
+# Solvers join here; each must find the geodesics of all the spaces from a straight line.
+SOLVERS = (lg.MinimizeEnergy(),)
+
+# The arcs of the catalogue turn by at most half a turn. With T segments each turns by at most h = π / T; the error
+# of a length is below h⁴ / 100, that of points below h⁴ of the way, both of fourth order.
+STEP = torch.pi / 32
+LENGTH_RTOL = {torch.float64: STEP**4 / 100, torch.float32: 20 * torch.finfo(torch.float32).eps}
+# A solver stops at a relative distance tol to the discrete geodesic in the norm of the energy, 1e-6 and 1e-4 by
+# default; coordinates of small metric move more than those of large: a factor sqrt(condition) <= 17 here.
+POINT_RTOL = {torch.float64: STEP**4, torch.float32: 17e-4}
+
+
+TIME_LIMIT = 20  # seconds; every solver ends, whatever it is given
+
+
+@pytest.fixture(autouse=True)
+def time_limit() -> Iterator[None]:
+    """Fails a test whose solver does not end, instead of hanging the run."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise TimeoutError(f"no end after {TIME_LIMIT} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(TIME_LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A space, its problem in one dtype, and what one solver made of it."""
+
+    space: Space
+    solver: object
+    metric: lg.Metric
+    problem: Problem
+    start: Tensor
+    end: Tensor
+    result: lg.GeodesicResult
+
+    @property
+    def length_rtol(self) -> float:
+        return LENGTH_RTOL[self.start.dtype]
+
+    @property
+    def point_rtol(self) -> float:
+        return POINT_RTOL[self.start.dtype]
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return lg.distance(self.metric, a, b, solver=self.solver)
+
+
+@functools.cache
+def problem_of(space: Space, batch: int = BATCH, seed: int = 0) -> Problem:
+    """The same pairs for every solver and dtype."""
+    return space.problem(batch, torch.Generator().manual_seed(seed))
+
+
+@functools.cache
+def _solve(space: Space, solver: object, dtype: torch.dtype, device: torch.device) -> Solved:
+    problem, metric = problem_of(space), space.metric(dtype, device)
+    start, end = problem.start.to(device, dtype), problem.end.to(device, dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", lg.ConvergenceWarning
+        )  # test_every_curve_converges looks at the statuses
+        result = lg.geodesic(metric, start, end, solver=solver)
+    return Solved(space, solver, metric, problem, start, end, result)
+
+
+@pytest.fixture(params=SPACES, ids=str)
+def space(request: pytest.FixtureRequest) -> Space:
+    return request.param
+
+
+@pytest.fixture(params=SOLVERS, ids=lambda s: type(s).__name__)
+def solver(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+@pytest.fixture
+def solved(space: Space, solver: object, dtype: torch.dtype, device: torch.device) -> Solved:
+    return _solve(space, solver, dtype, device)

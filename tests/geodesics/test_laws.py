@@ -1,0 +1,223 @@
+"""The laws of geodesics and distances, over known geometries, solvers and dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import latentgeo as lg
+import laws
+import reference
+from spaces import (
+    CATENOID,
+    CLIFFORD_TORUS,
+    GAUSSIAN,
+    HALF_PLANE,
+    HELICOID,
+    NETWORKS,
+    PARABOLOID,
+    PLANE,
+    SPHERE,
+    SPHERE_5,
+    SPHERE_ANGLES,
+    SPHERE_FUNCTION,
+    TORUS,
+    Space,
+)
+from strategies import network
+
+TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)
+CURVED = (
+    SPHERE_5,
+    SPHERE_ANGLES,
+    SPHERE_FUNCTION,
+    HALF_PLANE,
+    TORUS,
+    PARABOLOID,
+    PLANE,
+    CATENOID,
+    NETWORKS[2],
+    GAUSSIAN,
+)
+curved = pytest.mark.parametrize("space", CURVED, ids=str)
+
+
+def test_every_curve_converges(solved) -> None:
+    assert [str(s) for s in solved.result.status if s is not lg.Status.CONVERGED] == []
+    assert solved.result.converged.all()
+
+
+def test_length_is_the_known_distance(solved) -> None:
+    laws.assert_near(
+        solved.result.length, solved.problem.distance, solved.length_rtol, scale=solved.problem.distance
+    )
+    got = solved.distance(solved.start, solved.end)
+    laws.assert_near(got, solved.problem.distance, solved.length_rtol, scale=solved.problem.distance)
+
+
+def test_points_are_on_the_known_geodesic_at_constant_speed(solved) -> None:
+    expected = solved.problem.at(TIMES)
+    way = (solved.problem.end - solved.problem.start).norm(dim=1)[:, None, None]
+    laws.assert_near(solved.result.at(TIMES.to(solved.start)), expected, solved.point_rtol, scale=way)
+
+
+def test_curve_ends_exactly(solved) -> None:
+    laws.curve_ends_exactly(solved.result, solved.start, solved.end)
+
+
+def test_speed_is_constant(solved) -> None:
+    laws.speed_is_constant(solved.result, solved.space.matrix, 1e-3)
+
+
+def test_energy_is_at_least_half_the_squared_length(solved) -> None:
+    laws.energy_is_at_least_half_the_squared_length(solved.result, solved.point_rtol)
+
+
+def test_no_other_curve_is_shorter(solved, generator: torch.Generator) -> None:
+    """Neither the straight line nor the geodesic with a bump; points of the half-plane stay in it."""
+    t = torch.linspace(0, 1, 65, dtype=torch.float64)
+    way = (solved.problem.end - solved.problem.start)[:, None]
+    straight = solved.problem.start[:, None] + t[:, None] * way
+    laws.length_is_at_most_that_of(solved.result, straight, solved.space.matrix, solved.length_rtol)
+    known = solved.problem.at(t)
+    for size in (0.02, 0.1):
+        bump = torch.randn(way.shape, dtype=torch.float64, generator=generator)
+        curve = known + size * way.norm(dim=2, keepdim=True) * (torch.pi * t).sin()[:, None] * bump
+        laws.length_is_at_most_that_of(solved.result, curve, solved.space.matrix, solved.length_rtol)
+
+
+def test_distance_is_a_metric(solved) -> None:
+    third = solved.start.roll(1, 0)
+    laws.distance_is_a_metric(solved.distance, solved.start, solved.end, third, 2 * solved.length_rtol)
+
+
+@pytest.mark.parametrize("space", [PLANE, SPHERE, HALF_PLANE, NETWORKS[2]], ids=str)
+def test_distance_to_itself_is_zero(solved) -> None:
+    laws.distance_to_itself_is_zero(solved.metric, solved.start, solved.solver)
+
+
+def test_norm_of_the_logarithm_is_the_distance(solved) -> None:
+    laws.log_is_as_long_as_the_distance(solved.metric, solved.start, solved.end, solved.solver)
+
+
+def test_logarithm_is_the_known_velocity(solved) -> None:
+    """The end of a spline is where it is least accurate: third order, hence the root of the step more."""
+    log = lg.logmap(solved.metric, solved.start, solved.end, solver=solved.solver)
+    size = solved.problem.velocity.norm(dim=1, keepdim=True)
+    laws.assert_near(log, solved.problem.velocity, 20 * solved.point_rtol, scale=size)
+
+
+@pytest.mark.parametrize("space", [SPHERE, HALF_PLANE, PARABOLOID, NETWORKS[1], GAUSSIAN], ids=str)
+def test_exponential_undoes_the_logarithm(solved) -> None:
+    laws.exp_undoes_log(solved.metric, solved.start, solved.end, solved.solver, 20 * solved.point_rtol)
+
+
+@curved
+def test_length_does_not_depend_on_the_coordinates(solved) -> None:
+    """The same curves in latent coordinates w with z = φ(w), whether or not the metric has an immersion."""
+    metric = lg.pullback_metric(laws.warp, ambient=solved.metric)
+    got = lg.distance(metric, laws.unwarp(solved.start), laws.unwarp(solved.end), solver=solved.solver)
+    laws.assert_near(got, solved.problem.distance, 4 * solved.length_rtol, scale=solved.problem.distance)
+
+
+@curved
+def test_gradient_of_the_distance_is_the_unit_velocity(solved) -> None:
+    laws.gradient_is_the_unit_velocity(
+        solved.metric,
+        solved.distance,
+        solved.start,
+        solved.end,
+        solved.problem.velocity.to(solved.start),
+        20 * solved.point_rtol,
+    )
+
+
+@pytest.mark.parametrize("space", [SPHERE_FUNCTION, TORUS, NETWORKS[1], GAUSSIAN], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64], ids=["float64"])
+def test_gradient_of_the_distance_is_the_difference_quotient(solved) -> None:
+    laws.gradient_is_the_difference_quotient(solved.distance, solved.start, solved.end, 1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64], ids=["float64"])
+@pytest.mark.parametrize("space", [SPHERE_FUNCTION, PARABOLOID, NETWORKS[1]], ids=str)
+def test_curve_does_not_depend_on_its_batch_mates(solved) -> None:
+    """Alone, in reverse order and beside a curve that takes long: the same steps and the same points."""
+    tolerance = 1e3 * torch.finfo(solved.start.dtype).eps
+    reverse = lg.geodesic(solved.metric, solved.start.flip(0), solved.end.flip(0), solver=solved.solver)
+    laws.assert_near(reverse.points.flip(0), solved.result.points, tolerance, "reversed batch")
+    assert reverse.steps.tolist()[::-1] == solved.result.steps.tolist()
+    for i in range(len(solved.start)):
+        alone = lg.geodesic(solved.metric, solved.start[i], solved.end[i], solver=solved.solver)
+        laws.assert_near(alone.points[0], solved.result.points[i], tolerance, "alone")
+        laws.assert_near(alone.length[0], solved.result.length[i], tolerance, "alone")
+        assert alone.steps[0] == solved.result.steps[i]
+
+
+def test_isometric_surfaces_have_the_same_distances(solver: object) -> None:
+    """The catenoid and the helicoid differ in space and agree in every length."""
+    start, end = CATENOID.points(5, torch.Generator().manual_seed(1)), CATENOID.points(5, torch.Generator())
+    first, second = (lg.distance(s.metric(), start, end, solver=solver) for s in (CATENOID, HELICOID))
+    laws.assert_near(first, second, 1e-6)
+
+
+SEGMENTS = torch.tensor([8, 16, 32, 64])
+
+
+@pytest.mark.parametrize(
+    "space", [SPHERE, SPHERE_FUNCTION, HALF_PLANE, TORUS, PARABOLOID, NETWORKS[1]], ids=str
+)
+@pytest.mark.parametrize(
+    "make", [lambda t: lg.MinimizeEnergy(num_segments=t, tol=1e-10)], ids=["MinimizeEnergy"]
+)
+def test_order_of_convergence(space: Space, make: Callable) -> None:
+    """Lengths and points of discrete geodesics are of fourth order in 1/T (a log-log slope over T = 8 .. 64)."""
+    problem = space.problem(3, torch.Generator().manual_seed(4))
+    expected = problem.at(TIMES)
+    of_length, of_points = [], []
+    for segments in SEGMENTS:
+        result = lg.geodesic(space.metric(), problem.start, problem.end, solver=make(int(segments)))
+        of_length.append((result.length - problem.distance).abs().max())
+        of_points.append((result.at(TIMES) - expected).abs().max())
+    # below these the tolerance of the solver, and that of the reference, is what is seen
+    for errors, order, floor in ((of_length, 3.7, 2e-11), (of_points, 3.5, 1e-10)):
+        seen = torch.stack(errors) > floor
+        assert seen.sum() >= 2
+        assert laws.order_of_convergence(torch.stack(errors)[seen], SEGMENTS[seen]) > order
+
+
+def test_straight_lines_of_flat_coordinates_are_exact(solver: object) -> None:
+    """Where latent coordinates are flat the discrete geodesic is the straight line, to rounding."""
+    problem = CLIFFORD_TORUS.problem(3, torch.Generator().manual_seed(0))
+    result = lg.geodesic(CLIFFORD_TORUS.metric(), problem.start, problem.end, solver=solver)
+    laws.assert_near(result.at(TIMES), problem.at(TIMES), 1e-12)
+
+
+def test_distance_is_differentiable_in_the_parameters(solver: object) -> None:
+    """The envelope theorem once more: against distances solved anew for a moved parameter."""
+    net = network(2, 4).requires_grad_()
+    metric = lg.pullback_metric(net)
+    start, end = torch.randn(2, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) / 2
+    parameters = tuple(net.parameters())
+    gradients = torch.autograd.grad(
+        lg.distance(metric, start, end, solver=solver).sum(), parameters, allow_unused=True
+    )
+    for p, g in zip(parameters[:-1], gradients[:-1], strict=True):
+        entry = p.data.view(-1)[1]
+        kept, step, ends = entry.clone(), 1e-4, []
+        for sign in (1, -1):
+            entry.copy_(kept + sign * step)
+            ends.append(lg.distance(metric, start, end, solver=solver).detach().sum())
+        entry.copy_(kept)
+        slope = (ends[0] - ends[1]) / (2 * step)
+        laws.assert_near(g.flatten()[1], slope, 1e-4, scale=gradients[0].abs().max())
+
+
+def test_reference_sees_what_is_wrong(generator: torch.Generator) -> None:
+    """The laws can fail: a straight line on a sphere is neither as short nor at constant speed."""
+    problem = SPHERE.problem(4, generator)
+    t = torch.linspace(0, 1, 129, dtype=torch.float64)[:, None]
+    straight = problem.start[:, None] * (1 - t) + problem.end[:, None] * t
+    too_long = reference.polygon_length(SPHERE.matrix, straight)
+    assert (too_long > problem.distance * (1 + 1e-5)).all()
