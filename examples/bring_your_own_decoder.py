@@ -60,7 +60,7 @@ def main(epochs: int = 200, out: Path = Path("bring_your_own_decoder.png")) -> N
     figure = Figure(figsize=(5, 6.5), layout="constrained")
     plane, *strips = figure.subplots(3, 1, height_ratios=(8, 1, 1))
     metric_map(plane, metric, bounds_of(z, result.points), cmap=PALE)
-    latent_scatter(plane, z, digits.labels, size=6)
+    latent_scatter(plane, z, digits.labels, size=6.0)
     straight_lines(plane, start, end)
     curves(plane, result.points)
     plane.legend(loc="upper left", fontsize="small")

@@ -15,11 +15,7 @@ pytest.register_assert_rewrite("laws")
 # Not geodesics.solve and what takes a solver: Solver is a Protocol that isinstance cannot check (it wants
 # @runtime_checkable), and start and end are annotated "*b d" though they broadcast ("*#b d").
 _OF_GEODESICS = ("energy", "descent", "measure", "minimize_energy", "result", "spline", "exponential")
-CHECKED = (
-    *("metrics", "geometry", "gaussians", "models", "training", "diagnostics", "data", "plots"),
-    *(f"geodesics.{name}" for name in _OF_GEODESICS),
-)
-jaxtyping.install_import_hook([f"latentgeo.{name}" for name in CHECKED], "beartype.beartype")
+jaxtyping.install_import_hook("latentgeo", "beartype.beartype")
 
 hypothesis.settings.register_profile(
     "latentgeo",

@@ -15,7 +15,7 @@ from latentgeo.experiments.rbf_vae import RBFVAEConfig
 
 TINY = demo.DemoConfig(
     per_class=60,
-    training=RBFVAEConfig(epochs=40, batch_size=30, num_centers=12),
+    training=RBFVAEConfig(epochs=40, batch_size=30, num_centers=12, a=4.0),
     resolution=24,
     num_pairs=3,
     num_clustered=9,

@@ -38,4 +38,4 @@ class Criterion:
 
     def __str__(self) -> str:
         verdict = "met" if self.passed else "NOT MET"
-        return f"{verdict}: {self.claim} {self.measured:.4g} {self.relation} {self.bound:g}"
+        return f"{verdict} ({self.measured:.4g} {self.relation} {self.bound:g}): {self.claim}"

@@ -68,7 +68,7 @@ class Background:
 def metric_figure(background: Background, latents: Tensor, labels: np.ndarray) -> tuple[Drawing, Figure]:
     """The map, with the encoded data on it."""
     drawing, axes = background.draw(cmap="cividis")
-    latent_scatter(axes, latents, labels, names=_names(labels), size=9)
+    latent_scatter(axes, latents, labels, names=_names(labels), size=9.0)
     _legend(drawing, axes)
     return drawing, Figure(
         "metric-map.png",
@@ -85,7 +85,7 @@ def geodesics_figure(
 ) -> tuple[Drawing, Figure]:
     """Geodesics against straight lines."""
     drawing, axes = background.draw()
-    latent_scatter(axes, latents, labels, names=_names(labels), size=5)
+    latent_scatter(axes, latents, labels, names=_names(labels), size=5.0)
     lines, geodesics = joined.lines[:_DRAWN], joined.geodesics[:_DRAWN]
     straight_lines(axes, lines[:, 0], lines[:, -1])
     curves(axes, geodesics)
@@ -102,9 +102,9 @@ def geodesics_figure(
 
 
 def strips_figure(
-    strips: Mapping[tuple[int, int], tuple[Tensor, Tensor]],
+    strips: Mapping[tuple[int, int], tuple[Tensor, Tensor]], unevenness: tuple[float, float]
 ) -> tuple[Drawing, Figure]:
-    """Decoded images along both, in two rows for each pair of classes; images are (n, channels, height, width)."""
+    """Decoded images (n, channels, height, width) along both, in two rows for each pair of classes."""
     drawing = Drawing(figsize=(6.4, 1.45 * len(strips)), layout="constrained")
     blocks = drawing.subfigures(len(strips), 1, squeeze=False)[:, 0]
     for block, images in zip(blocks, strips.values(), strict=True):
@@ -115,7 +115,9 @@ def strips_figure(
     return drawing, Figure(
         "strips.png",
         "Decoded images on the way",
-        f"From {pairs}: above at equal steps along the geodesic, below along the straight line.",
+        f"From {pairs}: above at equal steps along the geodesic, below along the straight line. "
+        f"Over all pairs, the largest change from one image to the next is {unevenness[0]:.1f} times the mean change "
+        f"along geodesics, and {unevenness[1]:.1f} times along straight lines.",
         f"Rows of decoded digits, from {pairs}; of each two rows the upper one follows the geodesic, the lower one "
         "the straight line.",
     )

@@ -67,6 +67,7 @@ def geodesic_clusters(
     *,
     solver: Solver,
     random_state: int,
+    tol: float = 1e-3,
     n_init: int = 1,
 ) -> LatentClusters:
     """Geodesic k-means with as many clusters as there are classes.
@@ -77,10 +78,11 @@ def geodesic_clusters(
         classes: (N,), for the scores alone.
         solver: of the geodesics.
         random_state: seed of the starts.
+        tol: the step of a centre, relative to the spread of its points, that ends the iterations.
         n_init: how many starts.
     """
     estimator = GeodesicKMeans(
-        metric, len(np.unique(classes)), n_init=n_init, solver=solver, random_state=random_state
+        metric, len(np.unique(classes)), n_init=n_init, tol=tol, solver=solver, random_state=random_state
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)

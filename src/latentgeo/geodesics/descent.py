@@ -94,6 +94,19 @@ def descend(
         gradient method with guaranteed descent", SIAM J. Optim. 16(1), 2005, for steps lost in rounding.
     """
     b = inner.shape[0]
+    if not inner.numel():  # no curve, or nothing of it to move
+        whole = torch.cat([objective.start[rows, None], inner, objective.end[rows, None]], dim=1)
+        energy = objective.energy(whole, rows) if b else inner.new_zeros(0)
+        return Descent(
+            inner,
+            energy,
+            torch.zeros_like(energy),
+            torch.zeros_like(rows),
+            np.array(
+                [Status.CONVERGED if finite else Status.NON_FINITE for finite in energy.isfinite()],
+                dtype=object,
+            ),
+        )
     energy, gradient = objective.value_and_gradient(inner, rows)
     done = Descent(
         inner.clone(),
@@ -144,7 +157,7 @@ def descend(
         verdicts = (
             (Status.NON_FINITE, lost | (failed & ~active.finite)),
             (Status.UNRESOLVED, unresolved),
-            (Status.CONVERGED, residual <= tol),
+            (Status.CONVERGED, residual <= _reachable(active, objective, tol)),
             (Status.STALLED, failed | (active.quiet >= _QUIET)),
             (Status.MAX_STEPS, active.steps >= budget[at]),
         )
@@ -163,6 +176,13 @@ def descend(
         passes += 1
         if passes % refresh_every == 0:
             active.preconditioner = _preconditioner(objective, active.inner, active.rows)
+
+
+def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
+    """The tolerance, or the residual that rounding alone makes of points that are T rounding errors apart."""
+    length = (2 * active.energy).sqrt()
+    rounding = (active.inner.shape[1] + 1) * objective.rounding(active.rows)
+    return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
 
 
 def _preconditioner(objective: CurveEnergy, inner: Tensor, rows: Tensor) -> BlockTridiagonal:

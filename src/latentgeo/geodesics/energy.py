@@ -55,6 +55,10 @@ class CurveEnergy(ABC):
         """A positive semi-definite model of the Hessian: its diagonal and upper blocks."""
 
     @abstractmethod
+    def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
+        """The rounding error of an ambient point of the curves between the pairs ``rows``, as a length."""
+
+    @abstractmethod
     def curves_at_once(self, segments: int, channels: int) -> int:
         """How many curves fit into one block of memory with so many ambient vectors a point."""
 
@@ -123,6 +127,11 @@ class ImmersedEnergy(CurveEnergy):
             upper.append(columns[:, :-1] @ columns[:, 1:].mT)
         return 2 * (n + 1) * torch.cat(diagonal), -(n + 1) * torch.cat(upper)
 
+    def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
+        """Machine epsilon times the size of the images of the ends."""
+        first, last = self._images
+        return self.eps * torch.maximum(first[rows].norm(dim=1), last[rows].norm(dim=1))
+
     def curves_at_once(self, segments: int, channels: int) -> int:
         """As many as keep the ambient vectors below a block, and the points below chunk_size."""
         block = _BLOCK.get(self.start.device.type, 2**26)
@@ -175,6 +184,11 @@ class QuadratureEnergy(CurveEnergy):
         matrix = self._matrix(points)
         weights = (matrix[:, 1:] + matrix[:, :-1]) * ((inner.shape[1] + 1) / 2)
         return weights[:, :-1] + weights[:, 1:], -weights[:, 1:-1]
+
+    def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
+        """Machine epsilon times the size of the ends, in units of the metric there."""
+        first, last = self.start[rows], self.end[rows]
+        return self.eps * torch.maximum(self._metric.norm(first, first), self._metric.norm(last, last))
 
     def curves_at_once(self, segments: int, channels: int) -> int:
         """As many as keep the matrices below a block."""

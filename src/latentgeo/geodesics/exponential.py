@@ -11,7 +11,7 @@ from torch import Tensor
 from latentgeo.geodesics.result import ConvergenceWarning
 from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import check_tangent, describe
+from latentgeo.metrics.metric import check_metric, check_tangent, describe
 
 # Dormand and Prince 1980, 5(4): stages, and the difference of the two solutions for the error.
 _STAGES = (
@@ -29,8 +29,8 @@ _SMALLEST_STEP = 1e-9
 
 def expmap(
     metric: Metric,
-    z: Float[Tensor, "*batch d"],
-    v: Float[Tensor, "*batch d"],
+    z: Float[Tensor, "*#batch d"],
+    v: Float[Tensor, "*#batch d"],
     *,
     t: Float[Tensor, " m"] | None = None,
     num_steps: int = 1000,
@@ -72,7 +72,11 @@ def expmap(
         >>> expmap(EuclideanMetric(2), torch.zeros(2), torch.tensor([3.0, 4.0]))
         tensor([3., 4.])
     """
+    check_metric(metric)
     check_tangent(z, "v", v)
+    if torch.is_inference_mode_enabled() or z.is_inference() or v.is_inference():
+        with torch.inference_mode(False), torch.no_grad():
+            return expmap(metric, z.clone(), v.clone(), t=t, num_steps=num_steps, rtol=rtol, atol=atol)
     if not isinstance(num_steps, int) or num_steps < 1:
         raise ValueError(f"num_steps must be a positive integer, got {num_steps!r}")
     if rtol is None:

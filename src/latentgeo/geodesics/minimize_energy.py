@@ -36,6 +36,13 @@ class MinimizeEnergy:
             relative error of the energy is about its square. None for 1e-4 in float32 and 1e-6 in float64.
         max_steps: the number of steps after which a curve is returned as it is.
 
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, MinimizeEnergy, geodesic
+        >>> solver = MinimizeEnergy(num_segments=8, tol=1e-3)
+        >>> geodesic(EuclideanMetric(2), torch.zeros(2), torch.ones(5, 2), solver=solver)
+        GeodesicResult(5 curves, 8 segments, d=2: 5 CONVERGED)
+
     Raises:
         ValueError: ``num_segments`` or ``max_steps`` is not a positive integer, or ``tol`` not a positive number.
     """
@@ -49,7 +56,7 @@ class MinimizeEnergy:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        if self.tol is not None and not self.tol > 0:
+        if self.tol is not None and (not isinstance(self.tol, int | float) or not self.tol > 0):
             raise ValueError(f"tol must be a positive number or None, got {self.tol!r}")
 
     def solve(
@@ -71,13 +78,14 @@ class MinimizeEnergy:
         Returns:
             A :class:`GeodesicResult`; no warning is given.
         """
-        with torch.no_grad():
-            return self._solve(metric, start.detach(), end.detach(), initial)
+        with torch.inference_mode(False), torch.no_grad():
+            start, end = start.detach().clone(), end.detach().clone()
+            return self._solve(metric, start, end, None if initial is None else initial.detach().clone())
 
     def _solve(self, metric: Metric, start: Tensor, end: Tensor, initial: Tensor | None) -> GeodesicResult:
         objective = curve_energy(metric, start, end)
         tol = self.tol if self.tol is not None else (1e-6 if objective.eps < 1e-12 else 1e-4)
-        origin = torch.stack([start, end], dim=1) if initial is None else initial.detach()
+        origin = torch.stack([start, end], dim=1) if initial is None else initial
         segments, b = self.num_segments, start.shape[0]
         if initial is None:
             while segments % 2 == 0 and segments // 2 >= _COARSEST:

@@ -19,7 +19,9 @@ class ConvergenceWarning(UserWarning):
 class Status(enum.Enum):
     """How the search for one curve ended; the value is a sentence with the advice what to try next."""
 
-    CONVERGED = "The curve is a discrete geodesic to the tolerance asked for."
+    CONVERGED = (
+        "The curve is a discrete geodesic, to the tolerance asked for or to the rounding of the decoder."
+    )
     MAX_STEPS = (
         "The curve was still getting shorter when max_steps was reached; "
         "raise max_steps, or go on from it with initial=result.points."
@@ -108,7 +110,7 @@ def warn_of_failures(result: GeodesicResult, *, stacklevel: int = 3) -> None:
         warnings.warn(
             f"{sum(failed.values())} of {len(result)} curves did not converge. {words}",
             ConvergenceWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=stacklevel,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,9 +13,10 @@ from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.result import GeodesicResult, warn_of_failures
 from latentgeo.geodesics.spline import velocity_at_start
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import check_points, describe
+from latentgeo.metrics.metric import check_metric, check_points, check_tangent, describe
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Options of an algorithm, with one method that applies it to a batch of pairs."""
 
@@ -33,8 +34,8 @@ class Solver(Protocol):
 
 def geodesic(
     metric: Metric,
-    start: Float[Tensor, "*b d"],
-    end: Float[Tensor, "*b d"],
+    start: Float[Tensor, "*#b d"],
+    end: Float[Tensor, "*#b d"],
     *,
     solver: Solver | None = None,
     initial: Float[Tensor, "b k d"] | None = None,
@@ -79,7 +80,11 @@ def geodesic(
 
 
 def distance(
-    metric: Metric, start: Float[Tensor, "*b d"], end: Float[Tensor, "*b d"], *, solver: Solver | None = None
+    metric: Metric,
+    start: Float[Tensor, "*#b d"],
+    end: Float[Tensor, "*#b d"],
+    *,
+    solver: Solver | None = None,
 ) -> Float[Tensor, " b"]:
     """Geodesic distances d(start, end), the lengths of :func:`geodesic` curves.
 
@@ -154,15 +159,12 @@ def logmap(
         >>> import torch
         >>> from latentgeo import EuclideanMetric, logmap
         >>> logmap(EuclideanMetric(2), torch.zeros(2), torch.tensor([3.0, 4.0]))
-        tensor([3., 4.])
+        tensor([3.0000, 4.0000])
     """
-    check_points("z", z)
-    check_points("w", w)
-    if z.shape[-1] != w.shape[-1]:
-        raise ValueError(f"w must have the {z.shape[-1]} coordinates of z, got {describe(w)}")
+    check_tangent(z, "w", w)  # the same demands as on a tangent
     shape = torch.broadcast_shapes(z.shape, w.shape)
     d = z.shape[-1]
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         start, end = _pairs(metric, z.expand(shape).reshape(-1, d), w.expand(shape).reshape(-1, d))
         result = _solver(solver).solve(metric, start, end)
         warn_of_failures(result)
@@ -184,10 +186,7 @@ def _solver(solver: Solver | None) -> Solver:
 
 def _pairs(metric: Metric, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     """Both ends as (B, d)."""
-    if not isinstance(metric, Metric):
-        raise TypeError(
-            f"metric must be a latentgeo Metric, such as pullback_metric(decoder), got {describe(metric)}"
-        )
+    check_metric(metric)
     for name, z in (("start", start), ("end", end)):
         check_points(name, z)
         if z.ndim > 2:

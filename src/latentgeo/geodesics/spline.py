@@ -19,8 +19,9 @@ def resample(points: Float[Tensor, "b k d"], num_segments: int) -> Float[Tensor,
     if points.shape[1] - 1 == num_segments:
         return points.clone()
     weights = _matrix(points.shape[1] - 1, num_segments, 3, 0).to(points)
-    inner = torch.einsum("tk,bkd->btd", weights[1:-1], points)
-    return torch.cat([points[:, :1], inner, points[:, -1:]], dim=1)
+    first = points[:, :1]  # the weights sum to one; what has no extent keeps none in spite of rounding
+    inner = first + torch.einsum("tk,bkd->btd", weights[1:-1], points - first)
+    return torch.cat([first, inner, points[:, -1:]], dim=1)
 
 
 def velocity_at_start(points: Float[Tensor, "b k d"]) -> Float[Tensor, "b d"]:

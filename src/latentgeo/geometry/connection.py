@@ -7,15 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import check_tangent
+from latentgeo.metrics.metric import check_metric, check_tangent
 
 # Relative ridge, in units of machine epsilon, without which a singular metric has no inverse.
 _RIDGE = 16.0
 
 
 def geodesic_acceleration(
-    metric: Metric, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
-) -> Float[Tensor, "*batch d"]:
+    metric: Metric, z: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
+) -> Float[Tensor, "... d"]:
     """The acceleration of the geodesic through z with velocity v: γ'' = -Γ(γ', γ').
 
     For a pull-back metric of F with Jacobian J it is the least-squares solution of J γ'' = -d²F(v, v),
@@ -49,8 +49,9 @@ def geodesic_acceleration(
         >>> from latentgeo.geometry import geodesic_acceleration
         >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
         >>> geodesic_acceleration(half_plane, torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
-        tensor([-0., 1.])
+        tensor([-0.0000, 1.0000])
     """
+    check_metric(metric)
     check_tangent(z, "v", v)
     shape = torch.broadcast_shapes(z.shape, v.shape)
     d = shape[-1]

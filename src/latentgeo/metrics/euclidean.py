@@ -46,8 +46,8 @@ class EuclideanMetric(Metric):
         return torch.eye(self.dim, dtype=z.dtype, device=z.device).expand(*z.shape, self.dim)
 
     def inner(
-        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch"]:
+        self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
+    ) -> Float[Tensor, "..."]:
         """The scalar product u · v."""
         self._check(z)
         check_tangent(z, "u", u)

@@ -69,6 +69,7 @@ class Immersion:
                 torch.no_grad(),
             ):  # derivatives need tensors that record versions
                 return self.pushforward(z.clone(), tangents.clone())
+        z = z.contiguous()  # torch.func.jvp refuses expanded inputs
         mode = self._mode_for(z)
 
         def push(points: Tensor, vectors: Tensor) -> Tensor:

@@ -31,14 +31,14 @@ class Metric(ABC):
         """The matrix G(z) of the metric in latent coordinates."""
 
     def inner(
-        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch"]:
+        self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
+    ) -> Float[Tensor, "..."]:
         """The inner product uᵀ G(z) v of two tangent vectors at z."""
         check_tangent(z, "u", u)
         check_tangent(z, "v", v)
         return torch.einsum("...i,...ij,...j->...", u, self(z), v)
 
-    def norm(self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+    def norm(self, z: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]) -> Float[Tensor, "..."]:
         """The length sqrt(vᵀ G(z) v) of a tangent vector, in ambient units."""
         return self.inner(z, v, v).sqrt()
 
@@ -99,6 +99,14 @@ def describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def check_metric(metric: object) -> None:
+    """Refuses what is not a Metric, such as the decoder itself."""
+    if not isinstance(metric, Metric):
+        raise TypeError(
+            f"metric must be a latentgeo Metric, such as pullback_metric(decoder), got {describe(metric)}"
+        )
 
 
 def check_points(name: str, z: Tensor) -> None:

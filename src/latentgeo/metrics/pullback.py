@@ -42,8 +42,8 @@ class ImmersedMetric(Metric):
         return (jacobian.mT @ jacobian).reshape(*z.shape, z.shape[-1])
 
     def inner(
-        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch"]:
+        self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
+    ) -> Float[Tensor, "..."]:
         """The product <J u, J v>, by two directional derivatives (one where u is v)."""
         flat, tangents, shape = _flattened(z, u, v)
         pushed = self._immersion.pushforward(flat, tangents)
@@ -89,8 +89,8 @@ class AmbientPullbackMetric(Metric):
         return matrix.reshape(*z.shape, z.shape[-1])
 
     def inner(
-        self, z: Float[Tensor, "*batch d"], u: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch"]:
+        self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
+    ) -> Float[Tensor, "..."]:
         """The ambient product of J u and J v at f(z), by two directional derivatives (one where u is v)."""
         flat, tangents, shape = _flattened(z, u, v)
         pushed = self._map.pushforward(flat, tangents)
