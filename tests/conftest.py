@@ -11,10 +11,7 @@ import torch
 
 pytest.register_assert_rewrite("laws")
 
-# Before anything imports latentgeo: from here on the annotated functions of these are checked at each call.
-# Not geodesics.solve and what takes a solver: Solver is a Protocol that isinstance cannot check (it wants
-# @runtime_checkable), and start and end are annotated "*b d" though they broadcast ("*#b d").
-_OF_GEODESICS = ("energy", "descent", "measure", "minimize_energy", "result", "spline", "exponential")
+# Before anything imports latentgeo: from here on the annotated functions are checked at each call.
 jaxtyping.install_import_hook("latentgeo", "beartype.beartype")
 
 hypothesis.settings.register_profile(

@@ -216,7 +216,7 @@ def _strips(
     }
 
 
-def _compared(joined: JoinedPairs, decoded: tuple[Tensor, Tensor]) -> dict[str, float]:
+def _compared(joined: JoinedPairs, decoded: tuple[Tensor, Tensor]) -> dict[str, Any]:
     """Lengths, and how evenly decoded images change."""
     ratio = joined.length_ratios
     along, across = (unevenness(images) for images in decoded)

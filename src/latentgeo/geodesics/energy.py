@@ -25,6 +25,8 @@ from latentgeo.metrics.immersion import Immersion
 # Ambient numbers held at once while curves are evaluated; on a CPU a larger block is no faster.
 _BLOCK = {"cpu": 2**24, "cuda": 2**28}
 
+_SUM = 4.0  # machine epsilons that the sums inside a decoder lose
+
 
 class CurveEnergy(ABC):
     """The discrete energy of curves between fixed ends, as a function of their inner points (b, T-1, d).
@@ -128,9 +130,9 @@ class ImmersedEnergy(CurveEnergy):
         return 2 * (n + 1) * torch.cat(diagonal), -(n + 1) * torch.cat(upper)
 
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
-        """Machine epsilon times the size of the images of the ends."""
+        """The error of a short sum, 4 machine epsilons, of the size of the images of the ends."""
         first, last = self._images
-        return self.eps * torch.maximum(first[rows].norm(dim=1), last[rows].norm(dim=1))
+        return _SUM * self.eps * torch.maximum(first[rows].norm(dim=1), last[rows].norm(dim=1))
 
     def curves_at_once(self, segments: int, channels: int) -> int:
         """As many as keep the ambient vectors below a block, and the points below chunk_size."""
@@ -186,9 +188,9 @@ class QuadratureEnergy(CurveEnergy):
         return weights[:, :-1] + weights[:, 1:], -weights[:, 1:-1]
 
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
-        """Machine epsilon times the size of the ends, in units of the metric there."""
+        """The same of the size of the ends, in units of the metric there."""
         first, last = self.start[rows], self.end[rows]
-        return self.eps * torch.maximum(self._metric.norm(first, first), self._metric.norm(last, last))
+        return _SUM * self.eps * torch.maximum(self._metric.norm(first, first), self._metric.norm(last, last))
 
     def curves_at_once(self, segments: int, channels: int) -> int:
         """As many as keep the matrices below a block."""

@@ -131,11 +131,11 @@ def distance(
 
 def logmap(
     metric: Metric,
-    z: Float[Tensor, "*batch d"],
-    w: Float[Tensor, "*batch d"],
+    z: Float[Tensor, "*#batch d"],
+    w: Float[Tensor, "*#batch d"],
     *,
     solver: Solver | None = None,
-) -> Float[Tensor, "*batch d"]:
+) -> Float[Tensor, "... d"]:
     """The logarithm Log_z(w): the velocity at z of the geodesic that reaches w at time 1.
 
     Args:
