@@ -15,7 +15,7 @@ SCORES = {"f_measure": 0.9, "purity": 0.9, "adjusted_rand": 0.8}
 
 
 def result(passed: bool) -> Result:
-    criterion = Criterion("Large enough.", 2.0 if passed else 0.5, ">=", 1)
+    criterion = Criterion("Large enough.", 2.0 if passed else 0.5, ">=", 1.0)
     numbers = {"k-means": {"geodesic": SCORES, "Euclidean": SCORES}}
     return Result("demo", "A title", {}, (0,), numbers, (criterion,))
 

@@ -15,7 +15,7 @@ def result(**changes):
         "settings": {"seed": 3, "data_dir": None},
         "seeds": (3,),
         "numbers": {"Lengths": {"mean": 1.5, "largest": float("nan")}},
-        "criteria": (Criterion("It is large.", 2.0, ">", 1),),
+        "criteria": (Criterion("It is large.", 2.0, ">", 1.0),),
     }
     return Result(**{**fields, **changes})
 
@@ -31,7 +31,7 @@ def test_criterion_compares_and_nan_never_passes(measured, relation, passed):
 
 
 def test_one_unmet_criterion_fails_the_result(tmp_path):
-    failed = result(criteria=(Criterion("a", 2.0, ">", 1), Criterion("b", 0.0, ">", 1)))
+    failed = result(criteria=(Criterion("a", 2.0, ">", 1.0), Criterion("b", 0.0, ">", 1.0)))
     assert result().passed
     assert not failed.passed
     failed.write_json(tmp_path / "m.json")

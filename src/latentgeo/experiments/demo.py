@@ -264,6 +264,6 @@ def _criteria(numbers: Mapping[str, Mapping[str, Any]]) -> tuple[Criterion, ...]
             "The decoder's deviation is larger off the data; ratio.",
             numbers["Standard deviation of the decoder"]["ratio"],
             ">",
-            10,
+            10.0,
         ),
     )

@@ -74,20 +74,16 @@ class BlockTridiagonal:
                     - _apply(level.after[:, :-1].mT, even[:, :-1])
                     - _apply(level.before[:, 1:].mT, even[:, 1:])
                 )
-        x: Tensor | None = None
-        for n, level in zip(reversed(self._sizes), reversed(self._levels), strict=True):
+        x = _apply(self._levels[-1].inverse, pending.pop())
+        for n, level in zip(self._sizes[-2::-1], self._levels[-2::-1], strict=True):
+            none = torch.zeros_like(x[:, :1])
             even = _apply(level.inverse, pending.pop())
-            if x is None:
-                x = even
-                continue
-            none = torch.zeros_like(even[:, :1])
             even = even - _apply(level.after, torch.cat([x, none], dim=1))
             even = even - _apply(level.before, torch.cat([none, x], dim=1))
             woven = even.new_empty(even.shape[0], even.shape[1] + x.shape[1], even.shape[2])
             woven[:, ::2], woven[:, 1::2] = even, x
             x = woven[:, :n]
-        assert_never_empty = x
-        return assert_never_empty if assert_never_empty is not None else right
+        return x
 
     def select(self, keep: Tensor) -> BlockTridiagonal:
         """The factorisation of the matrices that ``keep``, a mask or indices, picks from the batch."""

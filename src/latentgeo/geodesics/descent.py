@@ -15,7 +15,9 @@ from latentgeo.geodesics.energy import CurveEnergy
 from latentgeo.geodesics.result import Status
 
 _MEMORY = 20  # pairs of the L-BFGS history
-_RIDGE = 1e-3  # of the mean eigenvalue of the metric along a curve, added to the preconditioner's metric
+_RIDGE = 1e-3  # of the mean eigenvalue of the metric along a curve, added to the preconditioner's metric ...
+_RIDGES = (1e-6, 1e-1)  # ... at first; then ten times more or less, within these, as steps fail or succeed
+_PATIENCE = 0.3  # share of rejected steps above which the quadratic model is trusted less
 _DECREASE = 1e-4  # Armijo's constant
 _REJECTIONS = 12  # shorter and shorter trial steps along one direction before it is given up
 _QUIET = 15  # steps in a row within rounding of the energy, without a smaller residual, that end the search
@@ -50,6 +52,8 @@ class _Active:
     least: Tensor  # smallest residual so far
     finite: Tensor  # whether the last trial was
     plain: Tensor  # whether the direction ignores the history
+    ridge: Tensor
+    refused: Tensor  # rejected steps since the quadratic model was made
     checked: Tensor  # whether the curve is known to have segments enough
     preconditioner: BlockTridiagonal
     history: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
@@ -117,6 +121,7 @@ def descend(
     )
     at = torch.arange(b, device=inner.device)  # where the results of the active curves belong
     none = torch.zeros_like(rows)
+    ridge = torch.full_like(energy, _RIDGE)
     active = _Active(
         rows=rows,
         inner=inner,
@@ -131,7 +136,9 @@ def descend(
         finite=energy.isfinite(),
         plain=none.bool(),
         checked=none.bool() if resolved is not None else ~none.bool(),
-        preconditioner=_preconditioner(objective, inner, rows),
+        ridge=ridge,
+        refused=none,
+        preconditioner=_preconditioner(objective, inner, rows, ridge),
     )
     refresh_every = 10 + inner.shape[-1]
     passes = 0
@@ -175,7 +182,10 @@ def descend(
         _advance(active, objective)
         passes += 1
         if passes % refresh_every == 0:
-            active.preconditioner = _preconditioner(objective, active.inner, active.rows)
+            trust = active.refused <= _PATIENCE * refresh_every
+            active.ridge = torch.where(trust, active.ridge / 10, active.ridge * 10).clamp(*_RIDGES)
+            active.refused = torch.zeros_like(active.refused)
+            active.preconditioner = _preconditioner(objective, active.inner, active.rows, active.ridge)
 
 
 def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
@@ -185,15 +195,15 @@ def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
     return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
 
 
-def _preconditioner(objective: CurveEnergy, inner: Tensor, rows: Tensor) -> BlockTridiagonal:
+def _preconditioner(objective: CurveEnergy, inner: Tensor, rows: Tensor, ridge: Tensor) -> BlockTridiagonal:
     """The factorised quadratic model, with G + ridge · tr(G)/d · I, the trace a mean along the curve, for G."""
     diagonal, upper = objective.hessian_blocks(inner, rows)
     segments, d = inner.shape[1] + 1, inner.shape[2]
     scale = diagonal.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2)) / (2 * segments)
     scale = torch.where(scale > 0, scale, 1)[:, None, None, None]
     unit = torch.eye(d, dtype=inner.dtype, device=inner.device)
-    ridge = _RIDGE * segments * scale * unit
-    return BlockTridiagonal(diagonal + 2 * ridge, upper - ridge)
+    extra = segments * ridge[:, None, None, None] * scale * unit
+    return BlockTridiagonal(diagonal + 2 * extra, upper - extra)
 
 
 def _newton_step(active: _Active) -> tuple[Tensor, Tensor]:
@@ -245,6 +255,7 @@ def _advance(active: _Active, objective: CurveEnergy) -> None:
     )
     active.length = torch.where(taken, 1.0, active.length * shrink)
     active.rejections = torch.where(taken, 0, active.rejections + 1)
+    active.refused = torch.where(taken, active.refused, active.refused + 1)
     active.quiet = torch.where(within_noise, active.quiet + 1, torch.where(taken, 0, active.quiet))
     # a direction that fails is tried once more without the history
     exhausted = (active.rejections > _REJECTIONS) & ~active.plain

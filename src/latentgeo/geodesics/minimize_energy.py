@@ -107,7 +107,7 @@ class MinimizeEnergy:
             curve = _whole(curve, found)
             now = measure(objective, curve)
             apart = torch.from_numpy(found.status == Status.CONVERGED).to(rows.device)
-            apart &= ~_agree(found.energy, now.energy)
+            apart &= ~_agree(objective, rows, found.energy, now)
             found.status[apart.cpu().numpy()] = Status.UNRESOLVED
             every = segments // self.num_segments
             if results is None:
@@ -153,7 +153,8 @@ class MinimizeEnergy:
     ) -> Descent:
         def resolved(inner: Tensor, rows: Tensor, energy: Tensor) -> Tensor:
             ends = objective.start[rows, None], objective.end[rows, None]
-            return _agree(energy, measure(objective, torch.cat([ends[0], inner, ends[1]], dim=1)).energy)
+            again = measure(objective, torch.cat([ends[0], inner, ends[1]], dim=1))
+            return _agree(objective, rows, energy, again)
 
         budget = self.max_steps - steps[rows]
         return descend(
@@ -166,9 +167,11 @@ def _whole(curve: Tensor, found: Descent) -> Tensor:
     return torch.cat([curve[:, :1], found.inner, curve[:, -1:]], dim=1)
 
 
-def _agree(discrete: Tensor, measured: Tensor) -> Tensor:
-    """Whether the energy that was minimized is that of the curve, measured on twice the segments."""
-    return (measured - discrete).abs() <= _RESOLUTION * measured
+def _agree(objective: CurveEnergy, rows: Tensor, discrete: Tensor, measured: Measure) -> Tensor:
+    """Whether the energy that was minimized is that of the curve, measured on more segments, up to rounding."""
+    rounding = (measured.points.shape[1] - 1) * objective.rounding(rows)
+    slack = _RESOLUTION * measured.energy + rounding * (measured.length + rounding)
+    return (measured.energy - discrete).abs() <= slack
 
 
 def _better(objective: CurveEnergy, found: Tensor, origin: Tensor, rows: Tensor) -> Tensor:

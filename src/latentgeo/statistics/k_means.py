@@ -124,9 +124,9 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             warnings.warn(
                 f"the centres were still moving after max_iter={self.max_iter} iterations; raise max_iter, or tol",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,  # past torch.no_grad
             )
-        best.warn_of_failures(stacklevel=2)
+        best.warn_of_failures(stacklevel=3)
         return self
 
     def predict(self, X: Array) -> Array:
@@ -159,7 +159,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             )
         found = Lloyd(self.metric, self._solver(), points, self.n_clusters)
         found.place(self._centers.to(points))
-        found.warn_of_failures(stacklevel=3)
+        found.warn_of_failures(stacklevel=4)
         return found
 
     def _solver(self) -> Solver:
