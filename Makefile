@@ -15,7 +15,7 @@ demo: .venv/.installed  ## train a small VAE on embedded digits, draw its geodes
 	$(BIN)/latentgeo demo
 
 test: .venv/.installed  ## the whole test suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -7,8 +7,6 @@ parameter, decoded in float64, E = 256 Σ |Δf|². That is twice latentgeo's `re
 stochman is optional: `pip install --no-deps stochman`, or into a folder of its own, named by PYTHONPATH.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import datetime
@@ -32,7 +30,7 @@ from latentgeo.models import VAE, MLPDecoder, MLPEncoder
 from latentgeo.training import fit
 
 SEGMENTS = 256
-FLOOR = 1e-5  # relative excess energy below which the plot does not look
+FLOOR = 1e-5  # relative excess energies below it are drawn there
 REPEATS = 3
 
 
@@ -48,21 +46,19 @@ class Outcome:
 
 
 def main() -> None:
-    """Runs every method at every latent dimension; prints a table, writes JSON and a picture."""
+    """Runs every method at every latent dimension; prints a table, writes JSON and a picture after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dims", type=int, nargs="+", default=[2, 10], help="latent dimensions")
     parser.add_argument("--pairs", type=int, default=64)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--data-dir", type=Path, help="where the files of MNIST are")
     args = parser.parse_args()
-    device = torch.device(args.device)
     train, test, data, epochs = images(args.data_dir)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    tables = {}
+    load, tables = os.getloadavg()[0] if hasattr(os, "getloadavg") else None, {}
     for d in args.dims:
-        decoder, start, end = problem(train, test, d, args.pairs, epochs, device)
-        t = torch.linspace(0, 1, SEGMENTS + 1, device=device)
+        decoder, start, end = problem(train, test, d, args.pairs, epochs, args.device)
+        t = torch.linspace(0, 1, SEGMENTS + 1, device=args.device)
         line = Outcome("straight line", torch.lerp(start[:, None], end[:, None], t[:, None]), [], None)
         # ours before the peers and after them, as the load of the machine may change
         found = [ours(decoder, start, end, t), line, *stochman(decoder, start, end, t)]
@@ -70,7 +66,7 @@ def main() -> None:
         tables[d] = rows(decoder, found)
         print(f"\n{markdown(d, tables[d])}", flush=True)
         peer = importlib.metadata.version("stochman") if len(found) > 2 else "not installed"
-        place = {**environment(device), "stochman": peer, "load average before": load}
+        place = {**environment(args.device), "stochman": peer, "load average before": load}
         report = {"date": str(datetime.date.today()), "data": data, "epochs": epochs, "pairs": args.pairs}
         report |= {"energy": f"{SEGMENTS} * sum |df|^2, float64", "environment": place, "dims": tables}
         args.out.mkdir(parents=True, exist_ok=True)
@@ -81,12 +77,11 @@ def main() -> None:
 def images(data_dir: Path | None) -> tuple[Tensor, Tensor, str, int]:
     """Images to train on and to encode, what they are, and the epochs they need."""
     try:
-        train, test = (load_mnist(split, data_dir=data_dir).images for split in ("train", "test"))
-    except FileNotFoundError as error:
-        print(f"Note: MNIST was not found ({type(error).__name__}), so the digits of scikit-learn are taken")
-        digits = load_digits().images.flatten(1)
-        return digits[:1500], digits[1500:], "digits of scikit-learn", 60
-    return train.flatten(1), test.flatten(1), "MNIST", 3
+        train, test = (load_mnist(split, data_dir=data_dir).images.flatten(1) for split in ("train", "test"))
+    except FileNotFoundError:
+        print("Note: MNIST was not found, so the digits of scikit-learn are taken")
+        return *load_digits().images.flatten(1).split([1500, 297]), "digits of scikit-learn", 60
+    return train, test, "MNIST", 3
 
 
 def problem(train: Tensor, test: Tensor, d: int, pairs: int, epochs: int, device: torch.device) -> tuple:
@@ -116,17 +111,11 @@ def timed(run: Callable[[], object], repeats: int, device: torch.device) -> list
 
 def ours(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> Outcome:
     """The default solver of latentgeo; every call makes its metric anew, and the first one is not counted."""
-    kept = []
-
-    def solve() -> None:
-        kept.append(MinimizeEnergy().solve(pullback_metric(decoder), start, end))
-
-    cold, *seconds = timed(solve, 1 + REPEATS, start.device)
-    print(f"latentgeo: {[round(s, 2) for s in seconds]} s", flush=True)
-    converged = float(kept[-1].converged.double().mean())
-    return Outcome(
-        "latentgeo, defaults", kept[-1].at(t), seconds, converged, f"T = 32; first call {cold:.2f} s"
-    )
+    kept, solver = [], MinimizeEnergy()
+    run = lambda: kept.append(solver.solve(pullback_metric(decoder), start, end))  # noqa: E731
+    cold, *seconds = timed(run, 1 + REPEATS, start.device)
+    word, note = float(kept[-1].converged.double().mean()), f"T = 32; first call {cold:.2f} s"
+    return Outcome("latentgeo, defaults", kept[-1].at(t), seconds, word, note)
 
 
 def stochman(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> list[Outcome]:
@@ -141,22 +130,18 @@ def stochman(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> list[
 
     class Images(EmbeddedManifold):
         def embed(self, points: Tensor, jacobian: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-            if jacobian:
-                return decoder(points), torch.func.vmap(torch.func.jacfwd(decoder))(points)
-            return decoder(points)
+            values = decoder(points)
+            return (values, torch.func.vmap(torch.func.jacfwd(decoder))(points)) if jacobian else values
 
-    found = []
-    options = (("defaults", 5, 150, REPEATS), ("20 nodes, 1000 steps", 20, 1000, 1))
-    for name, nodes, steps, repeats in options:
-        kept = []
+    found, kept = [], []
+    for name, nodes, steps, repeats in (("defaults", 5, 150, REPEATS), ("20 nodes, 1000 steps", 20, 1000, 1)):
 
-        def solve(nodes: int = nodes, steps: int = steps, kept: list = kept) -> None:
+        def solve(nodes: int = nodes, steps: int = steps) -> None:
             curve = CubicSpline(start.cpu(), end.cpu(), num_nodes=nodes).to(start.device)
             kept.append((curve, geodesic_minimizing_energy(curve, Images(), max_iter=steps)))
 
         seconds = timed(solve, repeats, start.device)
         curve, success = kept[-1]
-        print(f"stochman, {name}: {seconds[-1]:.1f} s", flush=True)
         with torch.no_grad():
             points = curve(t).reshape(len(start), len(t), -1)
         found.append(Outcome(f"stochman, {name}", points, seconds, float(success), "one word for the batch"))
@@ -168,29 +153,28 @@ def rows(decoder: nn.Module, found: list[Outcome]) -> list[dict]:
     fine = copy.deepcopy(decoder).double()
     with torch.no_grad():
         chords = [fine(o.curves.double()).diff(dim=1).square().sum(-1) for o in found]
-    energies = [SEGMENTS * c.sum(1) for c in chords]
-    least = torch.stack(energies).amin(0)
-    first = statistics.median(found[0].seconds)
-    table = []
+    energies = torch.stack([SEGMENTS * c.sum(1) for c in chords])
+    least = energies.amin(0)
+    first, table = statistics.median(found[0].seconds), []
     for o, e, c in zip(found, energies, chords, strict=True):
         seconds = statistics.median(o.seconds) if o.seconds else None
         row = {"method": o.method, "seconds": seconds, "all_seconds": o.seconds}
         row |= {"time_to_ours": seconds / first if seconds else None, "mean_energy": float(e.mean())}
         row |= {"excess": float((e - least).sum() / least.sum())}
-        row |= {"mean_length": float(c.sqrt().sum(1).mean()), "converged": o.converged, "note": o.note}
-        table.append(row)
+        row |= {"mean_length": float(c.sqrt().sum(1).mean())}
+        table.append({**row, "converged": o.converged, "note": o.note})
     return table
 
 
 def markdown(d: int, table: list[dict]) -> str:
     """The table to print."""
-    lines = [f"| d = {d} | seconds | time / ours | mean energy | excess | mean length | converged | note |"]
-    lines.append("|---" * 8 + "|")
+    head = f"| d = {d} | seconds | time / ours | mean energy | excess | mean length | converged | note |"
+    lines = [head, "|---" * 8 + "|"]
     for r in table:
-        fast = f"{r['seconds']:.2f} | {r['time_to_ours']:.1f}" if r["seconds"] else "- | -"
-        word = "-" if r["converged"] is None else f"{r['converged']:.0%}"
-        numbers = f"{r['mean_energy']:.2f} | {r['excess']:.1e} | {r['mean_length']:.3f}"
-        lines.append(f"| {r['method']} | {fast} | {numbers} | {word} | {r['note']} |")
+        cells = f"{r['seconds']:.2f} | {r['time_to_ours']:.1f}" if r["seconds"] else "- | -"
+        cells += f" | {r['mean_energy']:.2f} | {r['excess']:.1e} | {r['mean_length']:.3f} | "
+        cells += "-" if r["converged"] is None else f"{r['converged']:.0%}"
+        lines.append(f"| {r['method']} | {cells} | {r['note']} |")
     return "\n".join(lines)
 
 
@@ -199,18 +183,17 @@ def draw(tables: dict[int, list[dict]], data: str, pairs: int) -> plt.Figure:
     figure, axes = plt.subplots(1, len(tables), figsize=(5 * len(tables), 4), sharey=True, squeeze=False)
     for ax, (d, table) in zip(axes[0], tables.items(), strict=True):
         for r, marker in zip(table, "o-s^", strict=False):
-            excess = max(r["excess"], FLOOR)
             if r["seconds"] is None:
-                ax.axhline(excess, color="0.5", linestyle="--", label=r["method"])
+                ax.axhline(r["excess"], color="0.5", linestyle="--", label=r["method"])
             else:
-                ax.plot(r["seconds"], excess, marker, markersize=9, linestyle="", label=r["method"])
+                ax.plot(r["seconds"], max(r["excess"], FLOOR), marker, markersize=9, label=r["method"])
         ax.set(title=f"d = {d}", xlabel=f"seconds for {pairs} pairs", xscale="log", yscale="log")
-        ax.set(ylim=(FLOOR / 2, 1))
-        ax.margins(x=0.15)
-        ax.grid(alpha=0.3)
+        ax.set_ylim(FLOOR / 2, 1)
         ax.legend(fontsize=8, loc="lower right")
-    axes[0, 0].set_ylabel(f"relative energy above the least found (floor {FLOOR:g})")
-    figure.suptitle(f"Geodesics between encoded digits ({data})")
+    axes[0, 0].set_ylabel("energy above the least found, relative")
+    figure.suptitle(
+        f"Geodesics between encoded digits ({data}); excess below {FLOOR:g} is drawn there", fontsize=10
+    )
     figure.tight_layout()
     return figure
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import hypothesis
 import jaxtyping
 import pytest
@@ -24,8 +22,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("latentgeo")
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # the workers share the cores already
+torch.set_num_threads(1)  # the tests are many small computations, and the workers of xdist share the cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
