@@ -4,7 +4,8 @@
 
 Every method gives a curve, which is measured apart from the method: 256 segments at equal steps of the curve's own
 parameter, decoded in float64, E = 256 Σ |Δf|². That is twice latentgeo's `result.energy`, which has the factor 1/2.
-stochman is optional: `pip install --no-deps stochman`, or into a folder of its own, named by PYTHONPATH.
+stochman is optional: `pip install --no-deps stochman`. On a busy machine set OMP_NUM_THREADS=1: threads that wait for
+a core slow down everything, unevenly.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="where the files of MNIST are")
     args = parser.parse_args()
     train, test, data, epochs = images(args.data_dir)
-    load, tables = os.getloadavg()[0] if hasattr(os, "getloadavg") else None, {}
+    load, tables = os.getloadavg()[0], {}
     for d in args.dims:
         decoder, start, end = problem(train, test, d, args.pairs, epochs, args.device)
         t = torch.linspace(0, 1, SEGMENTS + 1, device=args.device)
@@ -87,9 +88,8 @@ def images(data_dir: Path | None) -> tuple[Tensor, Tensor, str, int]:
 def problem(train: Tensor, test: Tensor, d: int, pairs: int, epochs: int, device: torch.device) -> tuple:
     """A decoder of a VAE to grey levels, trained briefly, and both ends of the pairs of encoded test digits."""
     torch.manual_seed(0)
-    size = train.shape[1]
-    encoder = MLPEncoder(size, d, activation=nn.Softplus)
-    vae = VAE(encoder, MLPDecoder(d, size, activation=nn.Softplus)).to(device)
+    encoder = MLPEncoder(train.shape[1], d, activation=nn.Softplus)
+    vae = VAE(encoder, MLPDecoder(d, train.shape[1], activation=nn.Softplus)).to(device)
     fit(vae, train, epochs=epochs, seed=0, progress=False)
     chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: 2 * pairs]
     with torch.no_grad():
@@ -121,14 +121,12 @@ def ours(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> Outcome:
 def stochman(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> list[Outcome]:
     """Stochman's cubic splines: with its defaults (5 nodes, 150 steps of Adam), and with more of both."""
     try:
-        from stochman.curves import CubicSpline
-        from stochman.geodesic import geodesic_minimizing_energy
-        from stochman.manifold import EmbeddedManifold
+        from stochman import CubicSpline, geodesic, manifold
     except ImportError:
         print("Note: stochman is not installed, and left out")
         return []
 
-    class Images(EmbeddedManifold):
+    class Images(manifold.EmbeddedManifold):
         def embed(self, points: Tensor, jacobian: bool = False) -> Tensor | tuple[Tensor, Tensor]:
             values = decoder(points)
             return (values, torch.func.vmap(torch.func.jacfwd(decoder))(points)) if jacobian else values
@@ -138,7 +136,7 @@ def stochman(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> list[
 
         def solve(nodes: int = nodes, steps: int = steps) -> None:
             curve = CubicSpline(start.cpu(), end.cpu(), num_nodes=nodes).to(start.device)
-            kept.append((curve, geodesic_minimizing_energy(curve, Images(), max_iter=steps)))
+            kept.append((curve, geodesic.geodesic_minimizing_energy(curve, Images(), max_iter=steps)))
 
         seconds = timed(solve, repeats, start.device)
         curve, success = kept[-1]
@@ -154,22 +152,21 @@ def rows(decoder: nn.Module, found: list[Outcome]) -> list[dict]:
     with torch.no_grad():
         chords = [fine(o.curves.double()).diff(dim=1).square().sum(-1) for o in found]
     energies = torch.stack([SEGMENTS * c.sum(1) for c in chords])
-    least = energies.amin(0)
-    first, table = statistics.median(found[0].seconds), []
+    least, first, table = energies.amin(0), statistics.median(found[0].seconds), []
     for o, e, c in zip(found, energies, chords, strict=True):
         seconds = statistics.median(o.seconds) if o.seconds else None
         row = {"method": o.method, "seconds": seconds, "all_seconds": o.seconds}
         row |= {"time_to_ours": seconds / first if seconds else None, "mean_energy": float(e.mean())}
-        row |= {"excess": float((e - least).sum() / least.sum())}
-        row |= {"mean_length": float(c.sqrt().sum(1).mean())}
+        row["excess"] = float((e - least).sum() / least.sum())
+        row["mean_length"] = float(c.sqrt().sum(1).mean())
         table.append({**row, "converged": o.converged, "note": o.note})
     return table
 
 
 def markdown(d: int, table: list[dict]) -> str:
     """The table to print."""
-    head = f"| d = {d} | seconds | time / ours | mean energy | excess | mean length | converged | note |"
-    lines = [head, "|---" * 8 + "|"]
+    lines = [f"| d = {d} | seconds | time / ours | mean energy | excess | mean length | converged | note |"]
+    lines.append("|---" * 8 + "|")
     for r in table:
         cells = f"{r['seconds']:.2f} | {r['time_to_ours']:.1f}" if r["seconds"] else "- | -"
         cells += f" | {r['mean_energy']:.2f} | {r['excess']:.1e} | {r['mean_length']:.3f} | "
@@ -180,7 +177,8 @@ def markdown(d: int, table: list[dict]) -> str:
 
 def draw(tables: dict[int, list[dict]], data: str, pairs: int) -> plt.Figure:
     """Seconds against excess energy: down and left is better."""
-    figure, axes = plt.subplots(1, len(tables), figsize=(5 * len(tables), 4), sharey=True, squeeze=False)
+    n = len(tables)
+    figure, axes = plt.subplots(1, n, figsize=(5 * n, 4), sharex=True, sharey=True, squeeze=False)
     for ax, (d, table) in zip(axes[0], tables.items(), strict=True):
         for r, marker in zip(table, "o-s^", strict=False):
             if r["seconds"] is None:

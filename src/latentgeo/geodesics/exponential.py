@@ -11,7 +11,8 @@ from torch import Tensor
 from latentgeo.geodesics.result import ConvergenceWarning
 from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import check_metric, check_tangent, describe
+from latentgeo.metrics.arguments import check_tangent, describe
+from latentgeo.metrics.metric import check_metric
 
 # Dormand and Prince 1980, 5(4): stages, and the difference of the two solutions for the error.
 _STAGES = (

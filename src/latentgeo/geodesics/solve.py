@@ -13,7 +13,8 @@ from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.result import GeodesicResult, warn_of_failures
 from latentgeo.geodesics.spline import velocity_at_start
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import check_metric, check_points, check_tangent, describe
+from latentgeo.metrics.arguments import check_points, check_tangent, describe
+from latentgeo.metrics.metric import check_metric
 
 
 @runtime_checkable

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import check_metric, check_tangent
+from latentgeo.metrics.arguments import check_tangent
+from latentgeo.metrics.metric import check_metric
 
 # Relative ridge, in units of machine epsilon, without which a singular metric has no inverse.
 _RIDGE = 16.0

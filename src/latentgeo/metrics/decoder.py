@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentgeo.metrics.arguments import describe
 from latentgeo.metrics.directional import inside_transform
 from latentgeo.metrics.elementary import ElementaryNorms
-from latentgeo.metrics.metric import describe
 
 # Modules whose rows influence each other, whose output is random, or that change themselves, while training.
 # Scripted modules keep only the name of their class, so names are compared.

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.metrics.arguments import check_points, check_tangent, describe
 from latentgeo.metrics.immersion import Immersion
-from latentgeo.metrics.metric import Metric, check_points, check_tangent, describe
+from latentgeo.metrics.metric import Metric
 
 
 class EuclideanMetric(Metric):

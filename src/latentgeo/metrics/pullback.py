@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from latentgeo.metrics.arguments import check_points, check_tangent, describe
 from latentgeo.metrics.decoder import Decoder
 from latentgeo.metrics.immersion import Immersion
-from latentgeo.metrics.metric import Metric, check_points, check_tangent, describe
+from latentgeo.metrics.metric import Metric
 
 
 class ImmersedMetric(Metric):

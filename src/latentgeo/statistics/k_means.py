@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
 from latentgeo.metrics import Metric
-from latentgeo.metrics.metric import describe
+from latentgeo.metrics.arguments import describe
 from latentgeo.statistics.lloyd import Lloyd
 
 # Sixteen segments of fourth order and a residual of 1e-3 give distances to about 1e-5, more than labels can show.

@@ -1,0 +1,37 @@
+"""Checks of points and tangents at the public boundary, and the words for what came instead."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def describe(value: object) -> str:
+    """What a value is, in a few words, for an error message."""
+    if isinstance(value, Tensor):
+        return f"a {str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def check_points(name: str, z: Tensor) -> None:
+    """Refuses what is not a floating-point tensor (..., d)."""
+    if not isinstance(z, Tensor):
+        raise TypeError(f"{name} must be a torch tensor of shape (..., d), got {describe(z)}")
+    if not z.is_floating_point():
+        raise TypeError(f"{name} must be of a floating-point dtype, got {describe(z)}")
+    if z.ndim == 0 or z.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (..., d) with d >= 1, got {describe(z)}")
+
+
+def check_tangent(z: Tensor, name: str, v: Tensor) -> None:
+    """Refuses a tangent vector whose last dimension is not that of its foot point."""
+    check_points("z", z)
+    check_points(name, v)
+    if v.shape[-1] != z.shape[-1]:
+        raise ValueError(f"{name} must have the {z.shape[-1]} coordinates of z, got {describe(v)}")
+    if v.dtype != z.dtype or v.device != z.device:
+        raise ValueError(
+            f"{name} must have the dtype and device of z, {z.dtype} on {z.device}, "
+            f"got {describe(v)} on {v.device}"
+        )
+    if any(a != b and 1 not in (a, b) for a, b in zip(z.shape[:-1][::-1], v.shape[:-1][::-1], strict=False)):
+        raise ValueError(f"{name} must broadcast against z of shape {tuple(z.shape)}, got {describe(v)}")
