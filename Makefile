@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test benchmark lint types check clean
 .DEFAULT_GOAL := test
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -16,6 +16,10 @@ demo: .venv/.installed  ## train a small VAE on embedded digits, draw its geodes
 
 test: .venv/.installed  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+benchmark: .venv/.installed  ## geodesics against the peer, in one run; MNIST from LATENTGEO_DATA
+	$(BIN)/python -m pip install --quiet --no-deps stochman==0.3.0
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/geodesic_speed.py
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
