@@ -10,6 +10,7 @@ from latentgeo.geodesics import (
     geodesic,
     logmap,
 )
+from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import (
     EuclideanMetric,
     Metric,
@@ -31,6 +32,7 @@ __all__ = [
     "expected_pullback_metric",
     "expmap",
     "geodesic",
+    "geodesic_acceleration",
     "logmap",
     "metric_from_function",
     "pullback_metric",

@@ -46,8 +46,7 @@ def geodesic_acceleration(
         On the half-plane, straight up is a geodesic y = exp(t):
 
         >>> import torch
-        >>> from latentgeo import metric_from_function
-        >>> from latentgeo.geometry import geodesic_acceleration
+        >>> from latentgeo import geodesic_acceleration, metric_from_function
         >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
         >>> geodesic_acceleration(half_plane, torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
         tensor([-0.0000, 1.0000])
