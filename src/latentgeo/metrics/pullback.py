@@ -57,7 +57,7 @@ class AmbientPullbackMetric(Metric):
     Args:
         immersion: the decoder f, its output flattened.
         ambient: a metric on the flattened output, or a geoopt manifold whose points have the shape of an output.
-        event_shape: finds the shape of an output, for the manifold.
+        event: remembers the shape of an output, for the manifold.
     """
 
     def __init__(self, immersion: Immersion, ambient: Metric | geoopt.Manifold, event: _EventShape) -> None:

@@ -108,10 +108,8 @@ class Lloyd:
         mean = logs.new_zeros(k, d).index_add(0, own, logs) / count.clamp_min(1)[:, None]
         velocity = self._rate[:, None] * mean
         length = self._metric.norm(self.centers, velocity)
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ConvergenceWarning
-            )  # a centre that cannot follow a step does not move
+        with warnings.catch_warnings():  # a centre that cannot follow a step does not move
+            warnings.simplefilter("ignore", ConvergenceWarning)
             arrival = expmap(self._metric, self.centers, velocity, rtol=_STEP_TOL, num_steps=_STEPS)
         moving = arrival.isfinite().all(dim=1) & (length > 0)
 
