@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentgeo.geodesics.energy import CurveEnergy
+from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
+
+_RESOLUTION = 0.01  # relative difference of discrete and refined energy from which a curve is unresolved
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,36 @@ def measure(objective: CurveEnergy, curve: Float[Tensor, "b t d"]) -> Measure:
     parts = halves * stretch.repeat_interleave(2, dim=1)
     arc_length = torch.cat([torch.zeros_like(parts[:, :1]), parts.cumsum(dim=1)], dim=1)
     return Measure(points, arc_length, parts.sum(dim=1), segments * parts.square().sum(dim=1))
+
+
+def agrees(
+    objective: CurveEnergy, rows: Int[Tensor, " b"], discrete: Float[Tensor, " b"], measured: Measure
+) -> Bool[Tensor, " b"]:
+    """Whether the discrete energy of a curve is its energy as measured on more segments: to 1%, up to rounding."""
+    rounding = (measured.points.shape[1] - 1) * objective.rounding(rows)
+    slack = _RESOLUTION * measured.energy + rounding * (measured.length + rounding)
+    return (measured.energy - discrete).abs() <= slack
+
+
+def measured_result(
+    objective: CurveEnergy,
+    points: Float[Tensor, "b t d"],
+    measured: Measure,
+    *,
+    status: np.ndarray,
+    residual: Float[Tensor, " b"],
+    steps: Int[Tensor, " b"],
+) -> GeodesicResult:
+    """The result of a solver whose curves have been measured."""
+    return GeodesicResult(
+        points=points,
+        length=measured.length,
+        energy=measured.energy,
+        converged=torch.from_numpy(status == Status.CONVERGED).to(points.device),
+        status=status,
+        residual=residual,
+        steps=steps,
+        evaluations=objective.evaluations,
+        _refined=measured.points,
+        _arc_length=measured.arc_length,
+    )

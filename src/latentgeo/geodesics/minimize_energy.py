@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentgeo.geodesics.descent import Descent, descend
 from latentgeo.geodesics.energy import CurveEnergy, curve_energy
-from latentgeo.geodesics.measure import Measure, measure
+from latentgeo.geodesics.measure import Measure, agrees, measure, measured_result
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
@@ -19,7 +19,6 @@ from latentgeo.metrics import Metric
 _COARSEST = 16  # segments of the first curve; with fewer, curves jump across the folds of RBF decoders
 _FINEST = 4  # times num_segments, to which a curve is refined that its segments do not resolve
 _COARSE_TOL = 1e-2
-_RESOLUTION = 0.01  # relative difference of discrete and refined energy from which a curve is unresolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +106,7 @@ class MinimizeEnergy:
             curve = _whole(curve, found)
             now = measure(objective, curve)
             apart = torch.from_numpy(found.status == Status.CONVERGED).to(rows.device)
-            apart &= ~_agree(objective, rows, found.energy, now)
+            apart &= ~agrees(objective, rows, found.energy, now)
             found.status[apart.cpu().numpy()] = Status.UNRESOLVED
             every = segments // self.num_segments
             if results is None:
@@ -128,18 +127,7 @@ class MinimizeEnergy:
             )
 
         points, measured = results
-        return GeodesicResult(
-            points=points,
-            length=measured.length,
-            energy=measured.energy,
-            converged=torch.from_numpy(status == Status.CONVERGED).to(start.device),
-            status=status,
-            residual=residual,
-            steps=steps,
-            evaluations=objective.evaluations,
-            _refined=measured.points,
-            _arc_length=measured.arc_length,
-        )
+        return measured_result(objective, points, measured, status=status, residual=residual, steps=steps)
 
     def _descend(
         self,
@@ -154,7 +142,7 @@ class MinimizeEnergy:
         def resolved(inner: Tensor, rows: Tensor, energy: Tensor) -> Tensor:
             ends = objective.start[rows, None], objective.end[rows, None]
             again = measure(objective, torch.cat([ends[0], inner, ends[1]], dim=1))
-            return _agree(objective, rows, energy, again)
+            return agrees(objective, rows, energy, again)
 
         budget = self.max_steps - steps[rows]
         return descend(
@@ -165,13 +153,6 @@ class MinimizeEnergy:
 def _whole(curve: Tensor, found: Descent) -> Tensor:
     """The curve with the inner points that were found."""
     return torch.cat([curve[:, :1], found.inner, curve[:, -1:]], dim=1)
-
-
-def _agree(objective: CurveEnergy, rows: Tensor, discrete: Tensor, measured: Measure) -> Tensor:
-    """Whether the energy that was minimized is that of the curve, measured on more segments, up to rounding."""
-    rounding = (measured.points.shape[1] - 1) * objective.rounding(rows)
-    slack = _RESOLUTION * measured.energy + rounding * (measured.length + rounding)
-    return (measured.energy - discrete).abs() <= slack
 
 
 def _better(objective: CurveEnergy, found: Tensor, origin: Tensor, rows: Tensor) -> Tensor:

@@ -38,6 +38,10 @@ class Status(enum.Enum):
         "The curve is stationary, but its energy changes when more segments measure it: it turns more sharply "
         "than its segments resolve; raise num_segments."
     )
+    DISCONNECTED = (
+        "No path of the graph joins the two points, and the curve is the straight line; raise num_neighbors, "
+        "or add points to the graph between them."
+    )
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value}"
