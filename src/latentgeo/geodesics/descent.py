@@ -17,10 +17,12 @@ from latentgeo.geodesics.result import Status
 _MEMORY = 20  # pairs of the L-BFGS history
 _RIDGE = 1e-3  # of the mean eigenvalue of the metric along a curve, added to the preconditioner's metric ...
 _RIDGES = (1e-6, 1e-1)  # ... at first; then ten times more or less, within these, as steps fail or succeed
-_PATIENCE = 0.3  # share of rejected steps above which the quadratic model is trusted less
+_TRIAL = 5  # passes between two judgements on the quadratic model: by the share of rejected steps ...
+_TRUSTED, _DISTRUSTED = 0.1, 0.3  # ... its ridge shrinks up to the first, and grows from the second
 _DECREASE = 1e-4  # Armijo's constant
+_CALM = 0.8  # share of the slope that may be left, of either sign, after a step lost in the rounding of the energy
 _REJECTIONS = 12  # shorter and shorter trial steps along one direction before it is given up
-_QUIET = 15  # steps in a row within rounding of the energy, without a smaller residual, that end the search
+_QUIET = 40  # steps in a row within rounding of the energy, without a smaller residual, that end the search
 _RIPE = 3e-2  # residual from which it can be told whether a curve has segments enough
 _NOISE = 16.0  # relative rounding error of an energy, in units of machine epsilon
 
@@ -53,8 +55,9 @@ class _Active:
     finite: Tensor  # whether the last trial was
     plain: Tensor  # whether the direction ignores the history
     ridge: Tensor
-    refused: Tensor  # rejected steps since the quadratic model was made
+    refused: Tensor  # rejected steps since the quadratic model was judged
     checked: Tensor  # whether the curve is known to have segments enough
+    blocks: tuple[Tensor, Tensor]  # of the quadratic model without its ridge
     preconditioner: BlockTridiagonal
     history: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
@@ -63,6 +66,7 @@ class _Active:
         return replace(
             self,
             **chosen,
+            blocks=(self.blocks[0][keep], self.blocks[1][keep]),
             preconditioner=self.preconditioner.select(keep),
             history=[(s[keep], y[keep], rho[keep]) for s, y, rho in self.history],
         )
@@ -122,6 +126,7 @@ def descend(
     at = torch.arange(b, device=inner.device)  # where the results of the active curves belong
     none = torch.zeros_like(rows)
     ridge = torch.full_like(energy, _RIDGE)
+    blocks = objective.hessian_blocks(inner, rows)
     active = _Active(
         rows=rows,
         inner=inner,
@@ -138,10 +143,11 @@ def descend(
         checked=none.bool() if resolved is not None else ~none.bool(),
         ridge=ridge,
         refused=none,
-        preconditioner=_preconditioner(objective, inner, rows, ridge),
+        blocks=blocks,
+        preconditioner=_preconditioner(blocks, ridge),
     )
-    refresh_every = 10 + inner.shape[-1]
-    passes = 0
+    passes = judged = 0
+    renewal = 10 + inner.shape[-1] // 4  # passes with one model: a Jacobian costs more with more latents
     while True:
         newton, decrement = _newton_step(active)
         flat = active.energy == 0
@@ -181,11 +187,15 @@ def descend(
             at, active = at[keep], active.select(keep)
         _advance(active, objective)
         passes += 1
-        if passes % refresh_every == 0:
-            trust = active.refused <= _PATIENCE * refresh_every
-            active.ridge = torch.where(trust, active.ridge / 10, active.ridge * 10).clamp(*_RIDGES)
-            active.refused = torch.zeros_like(active.refused)
-            active.preconditioner = _preconditioner(objective, active.inner, active.rows, active.ridge)
+        anew = passes % renewal == 0
+        if anew:
+            active.blocks = objective.hessian_blocks(active.inner, active.rows)
+        if anew or passes % _TRIAL == 0:
+            share = active.refused / (passes - judged)
+            change = torch.where(share <= _TRUSTED, 0.1, torch.where(share >= _DISTRUSTED, 10.0, 1.0))
+            active.ridge = (active.ridge * change).clamp(*_RIDGES)
+            active.refused, judged = torch.zeros_like(active.refused), passes
+            active.preconditioner = _preconditioner(active.blocks, active.ridge)
 
 
 def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
@@ -195,13 +205,13 @@ def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
     return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
 
 
-def _preconditioner(objective: CurveEnergy, inner: Tensor, rows: Tensor, ridge: Tensor) -> BlockTridiagonal:
+def _preconditioner(blocks: tuple[Tensor, Tensor], ridge: Tensor) -> BlockTridiagonal:
     """The factorised quadratic model, with G + ridge · tr(G)/d · I, the trace a mean along the curve, for G."""
-    diagonal, upper = objective.hessian_blocks(inner, rows)
-    segments, d = inner.shape[1] + 1, inner.shape[2]
+    diagonal, upper = blocks
+    segments, d = diagonal.shape[1] + 1, diagonal.shape[2]
     scale = diagonal.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2)) / (2 * segments)
     scale = torch.where(scale > 0, scale, 1)[:, None, None, None]
-    unit = torch.eye(d, dtype=inner.dtype, device=inner.device)
+    unit = torch.eye(d, dtype=diagonal.dtype, device=diagonal.device)
     extra = segments * ridge[:, None, None, None] * scale * unit
     return BlockTridiagonal(diagonal + 2 * extra, upper - extra)
 
@@ -238,7 +248,7 @@ def _advance(active: _Active, objective: CurveEnergy) -> None:
     noise = _NOISE * objective.eps * active.energy
     within_noise = (energy - active.energy).abs() <= noise
     # where the energy is rounding, its slope at the trial point tells whether the step went too far
-    downhill = _dot(gradient, step) <= (2 * _DECREASE - 1) * slope
+    downhill = _dot(gradient, step) <= -_CALM * slope
     taken = active.finite & ((energy <= active.energy + _DECREASE * slope) | (within_noise & downhill))
 
     change = torch.where(_wide(taken), gradient - active.gradient, 0)

@@ -13,6 +13,7 @@ For a metric without immersion the same parabolas are measured by Simpson's rule
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 
 import torch
@@ -24,6 +25,9 @@ from latentgeo.metrics.immersion import Immersion
 
 # Ambient numbers held at once while curves are evaluated; on a CPU a larger block is no faster.
 _BLOCK = {"cpu": 2**24, "cuda": 2**28}
+
+_KNOTS = 8  # points of a curve where its quadratic model knows the Jacobian, at least ...
+_STRIDE = 4  # ... and at least every so manieth point
 
 _SUM = 4.0  # machine epsilons that the sums inside a decoder lose
 
@@ -114,20 +118,40 @@ class ImmersedEnergy(CurveEnergy):
         every_other = image[:, ::2]
         return root(image.diff(dim=1).square().sum(-1)), root(every_other.diff(dim=1).square().sum(-1))
 
+    def value_and_gradient(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The energies (b,) and their gradients Jᵀ ∂E/∂F: the derivative by the images is written out."""
+        first, last = self._images
+        values, gradients = [], []
+        block = self.curves_at_once(inner.shape[1], 4)
+        for some, those in zip(inner.split(block), rows.split(block), strict=True):
+            with torch.enable_grad():
+                free = some.detach().requires_grad_()
+                image = self._image(free)
+            value, force = _value_and_force(first[those], image.detach(), last[those])
+            gradients.append(
+                torch.autograd.grad(image, free, force)[0] if image.requires_grad else torch.zeros_like(some)
+            )
+            values.append(value)
+        return torch.cat(values), torch.cat(gradients)
+
     def hessian_blocks(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
         """The Gauss-Newton matrix of the chords, T (2 J_iᵀ J_i) and -T J_iᵀ J_{i+1}.
 
         The energy of the parabolas lies between that of the chords and 4/3 of it, whatever the curve, and so do
-        their Gauss-Newton matrices: this model costs a factor 4/3 in condition and is tridiagonal.
+        their Gauss-Newton matrices: this model costs a factor 4/3 in condition and is tridiagonal. J is evaluated at
+        every few points and interpolated linearly between them, which takes only the products of neighbours.
         """
         _, n, d = inner.shape
-        diagonal, upper = [], []
-        for some in inner.split(self.curves_at_once(n, d + 1)):
-            self.evaluations += some.shape[0] * n
-            columns = self._immersion.jacobian(some.reshape(-1, d)).mT.unflatten(0, (-1, n))
-            diagonal.append(columns @ columns.mT)
-            upper.append(columns[:, :-1] @ columns[:, 1:].mT)
-        return 2 * (n + 1) * torch.cat(diagonal), -(n + 1) * torch.cat(upper)
+        at, interval, share = _knots(n, inner.device)
+        alone, coupled = [], []
+        for some in inner[:, at].split(self.curves_at_once(len(at), d + 1)):
+            self.evaluations += some.shape[0] * len(at)
+            columns = self._immersion.jacobian(some.reshape(-1, d)).mT.unflatten(0, (-1, len(at)))
+            alone.append(columns @ columns.mT)
+            coupled.append(columns[:, :-1] @ columns[:, 1:].mT)
+        if len(at) == n:
+            return 2 * (n + 1) * torch.cat(alone), -(n + 1) * torch.cat(coupled)
+        return _between_knots(torch.cat(alone), torch.cat(coupled), interval, share.to(inner.dtype), n + 1)
 
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
         """The error of a short sum, 4 machine epsilons, of the size of the images of the ends."""
@@ -203,6 +227,54 @@ def curve_energy(metric: Metric, start: Float[Tensor, "b d"], end: Float[Tensor,
     if metric.immersion is not None:
         return ImmersedEnergy(metric.immersion, start, end)
     return QuadratureEnergy(metric, start, end)
+
+
+def _value_and_force(first: Tensor, image: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """The energy (b,) of the parabolas through inner images (b, n, m), and its derivative by these."""
+    segments = image.shape[1] + 1
+    chords = image.new_empty(image.shape[0], segments, image.shape[2])
+    torch.sub(image[:, 1:], image[:, :-1], out=chords[:, 1:-1])
+    torch.sub(image[:, 0], first, out=chords[:, 0])
+    torch.sub(last, image[:, -1], out=chords[:, -1])
+    paired = 2 * (segments // 2)
+    bend = chords[:, 1:paired:2] - chords[:, 0:paired:2]
+    value = segments * (chords.square().sum((1, 2)) / 2 + bend.square().sum((1, 2)) / 12)
+    bend /= 6
+    chords[:, 1:paired:2] += bend
+    chords[:, 0:paired:2] -= bend
+    return value, (chords[:, :-1] - chords[:, 1:]).mul_(segments)
+
+
+@functools.lru_cache(maxsize=64)
+def _knots(n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of the inner points where J is evaluated; for each point the knot before it and its share of the way."""
+    stride = min(_STRIDE, max(1, (n + 1) // _KNOTS))
+    at = torch.arange(stride // 2, n, stride)
+    if len(at) < 2:
+        at = torch.arange(n)
+    points = torch.arange(n)
+    interval = (torch.searchsorted(at, points, right=True) - 1).clamp(0, max(0, len(at) - 2))
+    width = at[interval + 1] - at[interval] if len(at) > 1 else torch.ones_like(points)
+    share = ((points - at[interval]) / width).clamp(0, 1)
+    return at.to(device), interval.to(device), share.double().to(device)
+
+
+def _between_knots(
+    alone: Tensor, coupled: Tensor, interval: Tensor, share: Tensor, segments: int
+) -> tuple[Tensor, Tensor]:
+    """2T JᵀJ and -T J_iᵀ J_{i+1} of a J linear between knots, from the products of neighbouring knots."""
+    corners = torch.stack([alone[:, :-1], coupled, coupled.mT, alone[:, 1:]], dim=2)[:, interval]
+
+    def product(a: Tensor, b: Tensor, of: Tensor) -> Tensor:
+        weights = torch.stack([(1 - a) * (1 - b), (1 - a) * b, a * (1 - b), a * b], dim=1)
+        return torch.einsum("nk,bnkij->bnij", weights, of)
+
+    # a neighbour beyond the next knot counts with the share it would have on this interval
+    following = torch.where(interval[1:] == interval[:-1], share[1:], 1.0)
+    return (
+        2 * segments * product(share, share, corners),
+        -segments * product(share[:-1], following, corners[:, :-1]),
+    )
 
 
 def root(x: Tensor) -> Tensor:
