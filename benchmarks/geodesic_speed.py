@@ -1,6 +1,6 @@
 """Seconds and energies of geodesics between encoded digits: latentgeo and its peers, in one run.
 
-    python benchmarks/geodesic_speed.py [--dims 2 10] [--pairs 64] [--device cpu] [--out DIR] [--data-dir DIR]
+    python benchmarks/geodesic_speed.py [--dims 2 10] [--pairs 64] [--device cpu] [--out DIR]
 
 Every method gives a curve, which is measured apart from the method: 256 segments at equal steps of the curve's own
 parameter, decoded in float64, E = 256 Σ |Δf|². That is twice latentgeo's `result.energy`, which has the factor 1/2.
@@ -15,20 +15,18 @@ import importlib.metadata
 import json
 import os
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
+from problems import CACHE, load
+from timing import timed
 from torch import Tensor, nn
 
 from latentgeo import MinimizeEnergy, pullback_metric
-from latentgeo.data import load_digits, load_mnist
 from latentgeo.experiments.environment import environment
-from latentgeo.models import VAE, MLPDecoder, MLPEncoder
-from latentgeo.training import fit
 
 SEGMENTS = 256
 FLOOR = 1e-5  # relative excess energies below it are drawn there
@@ -49,16 +47,19 @@ class Outcome:
 def main() -> None:
     """Runs every method at every latent dimension; prints a table, writes JSON and a picture after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dims", type=int, nargs="+", default=[2, 10], help="latent dimensions")
+    parser.add_argument("--dims", type=int, nargs="+", choices=(2, 10, 50), default=[2, 10])
     parser.add_argument("--pairs", type=int, default=64)
     parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where trained decoders are kept")
     parser.add_argument("--data-dir", type=Path, help="where the files of MNIST are")
     args = parser.parse_args()
-    train, test, data, epochs = images(args.data_dir)
-    load, tables = os.getloadavg()[0], {}
+    busy, tables, decoders = os.getloadavg()[0], {}, {}
     for d in args.dims:
-        decoder, start, end = problem(train, test, d, args.pairs, epochs, args.device)
+        options = {"device": args.device, "cache": args.cache, "data_dir": args.data_dir}
+        problem = load(f"mnist{d}", pairs=args.pairs, **options)
+        decoder, start, end = problem.decoder, problem.start, problem.end
+        data, decoders[d] = problem.recipe.source, problem.description
         t = torch.linspace(0, 1, SEGMENTS + 1, device=args.device)
         line = Outcome("straight line", torch.lerp(start[:, None], end[:, None], t[:, None]), [], None)
         # ours before the peers and after them, as the load of the machine may change
@@ -67,46 +68,13 @@ def main() -> None:
         tables[d] = rows(decoder, found)
         print(f"\n{markdown(d, tables[d])}", flush=True)
         peer = importlib.metadata.version("stochman") if len(found) > 2 else "not installed"
-        place = {**environment(args.device), "stochman": peer, "load average before": load}
-        report = {"date": str(datetime.date.today()), "data": data, "epochs": epochs, "pairs": args.pairs}
-        report |= {"energy": f"{SEGMENTS} * sum |df|^2, float64", "environment": place, "dims": tables}
+        place = {**environment(args.device), "stochman": peer, "load average before": busy}
+        report = {"date": str(datetime.date.today()), "data": data, "decoders": decoders}
+        report |= {"pairs": args.pairs, "energy": f"{SEGMENTS} * sum |df|^2, float64"}
+        report |= {"environment": place, "dims": tables}
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "geodesic_speed.json").write_text(json.dumps(report, indent=1) + "\n")
         draw(tables, data, args.pairs).savefig(args.out / "geodesic_speed.png", dpi=120)
-
-
-def images(data_dir: Path | None) -> tuple[Tensor, Tensor, str, int]:
-    """Images to train on and to encode, what they are, and the epochs they need."""
-    try:
-        train, test = (load_mnist(split, data_dir=data_dir).images.flatten(1) for split in ("train", "test"))
-    except FileNotFoundError:
-        print("Note: MNIST was not found, so the digits of scikit-learn are taken")
-        return *load_digits().images.flatten(1).split([1500, 297]), "digits of scikit-learn", 60
-    return train, test, "MNIST", 3
-
-
-def problem(train: Tensor, test: Tensor, d: int, pairs: int, epochs: int, device: torch.device) -> tuple:
-    """A decoder of a VAE to grey levels, trained briefly, and both ends of the pairs of encoded test digits."""
-    torch.manual_seed(0)
-    encoder = MLPEncoder(train.shape[1], d, activation=nn.Softplus)
-    vae = VAE(encoder, MLPDecoder(d, train.shape[1], activation=nn.Softplus)).to(device)
-    fit(vae, train, epochs=epochs, seed=0, progress=False)
-    chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: 2 * pairs]
-    with torch.no_grad():
-        z = vae.encode(test[chosen].to(device)).mean
-    return nn.Sequential(vae.decoder, nn.Sigmoid()).requires_grad_(False), *z.chunk(2)
-
-
-def timed(run: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
-    """Seconds of every call, until the device is done."""
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return seconds
 
 
 def ours(decoder: nn.Module, start: Tensor, end: Tensor, t: Tensor) -> Outcome:
@@ -175,7 +143,7 @@ def markdown(d: int, table: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def draw(tables: dict[int, list[dict]], data: str, pairs: int) -> plt.Figure:
+def draw(tables: dict[int, list[dict]], data: str, pairs: int) -> Figure:
     """Seconds against excess energy: down and left is better."""
     n = len(tables)
     figure, axes = plt.subplots(1, n, figsize=(5 * n, 4), sharex=True, sharey=True, squeeze=False)

@@ -1,0 +1,53 @@
+"""Seconds of calls, until the device is done, and how they grow."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+
+def timed(run: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
+    """Seconds of every call, until the device is done."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    *,
+    least: float = 0.02,
+    most: float = 5.0,
+) -> dict[str, float]:
+    """Median seconds of one call of each, taken in turns, so that the load of the machine falls on all alike.
+
+    Each is called before, uncounted, twice if that is quick. What takes less than ``least`` seconds is called several
+    times a turn; what takes more than ``most`` has one turn only.
+    """
+    warm = {name: timed(run, 1, device)[0] for name, run in runs.items()}
+    warm |= {name: timed(run, 1, device)[0] for name, run in runs.items() if warm[name] <= most}
+    calls = {name: max(1, math.ceil(least / max(seconds, 1e-9))) for name, seconds in warm.items()}
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats):
+        for name, run in runs.items():
+            if turn == 0 or warm[name] <= most:
+                (seconds,) = timed(lambda run=run, n=calls[name]: [run() for _ in range(n)], 1, device)
+                found[name].append(seconds / calls[name])
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
+
+
+def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The exponent p of values ~ sizes^p, by least squares in logarithms."""
+    x, y = ([math.log(v) for v in vs] for vs in (sizes, values))
+    return statistics.linear_regression(x, y).slope
