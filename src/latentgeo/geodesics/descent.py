@@ -10,19 +10,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentgeo.geodesics.block_tridiagonal import BlockTridiagonal
-from latentgeo.geodesics.energy import CurveEnergy
+from latentgeo.geodesics.energy import CurveEnergy, Factorised, QuadraticModel
 from latentgeo.geodesics.result import Status
 
 _MEMORY = 20  # pairs of the L-BFGS history
-_RIDGE = 1e-3  # of the mean eigenvalue of the metric along a curve, added to the preconditioner's metric ...
-_RIDGES = (1e-6, 1e-1)  # ... at first; then ten times more or less, within these, as steps fail or succeed
-_TRIAL = 5  # passes between two judgements on the quadratic model: by the share of rejected steps ...
-_TRUSTED, _DISTRUSTED = 0.1, 0.3  # ... its ridge shrinks up to the first, and grows from the second
+_TRIAL = 5  # passes between two judgements on the quadratic model, by the share of rejected steps: ...
+_TRUSTED, _DISTRUSTED = 0.1, 0.3  # ... up to the first its ridge shrinks tenfold, from the second it grows
 _DECREASE = 1e-4  # Armijo's constant
 _CALM = 0.8  # share of the slope that may be left, of either sign, after a step lost in the rounding of the energy
 _REJECTIONS = 12  # shorter and shorter trial steps along one direction before it is given up
-_QUIET = 40  # steps in a row within rounding of the energy, without a smaller residual, that end the search
+_QUIET = 20  # steps in a row within rounding of the energy, without a smaller residual, that end the search
 _RIPE = 3e-2  # residual from which it can be told whether a curve has segments enough
 _NOISE = 16.0  # relative rounding error of an energy, in units of machine epsilon
 
@@ -57,8 +54,8 @@ class _Active:
     ridge: Tensor
     refused: Tensor  # rejected steps since the quadratic model was judged
     checked: Tensor  # whether the curve is known to have segments enough
-    blocks: tuple[Tensor, Tensor]  # of the quadratic model without its ridge
-    preconditioner: BlockTridiagonal
+    model: QuadraticModel
+    preconditioner: Factorised  # the model with its ridge
     history: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
     def select(self, keep: Tensor) -> _Active:
@@ -66,7 +63,7 @@ class _Active:
         return replace(
             self,
             **chosen,
-            blocks=(self.blocks[0][keep], self.blocks[1][keep]),
+            model=self.model.select(keep),
             preconditioner=self.preconditioner.select(keep),
             history=[(s[keep], y[keep], rho[keep]) for s, y, rho in self.history],
         )
@@ -84,8 +81,8 @@ def descend(
     """Minimizes the energy of each curve from where it is.
 
     Every pass evaluates energy and gradient once for each curve under way, at its own trial point: a curve whose
-    step failed tries a shorter one while its neighbours go on. Directions are those of L-BFGS around a
-    block-tridiagonal quadratic model; the Newton decrement sqrt(gᵀ H g / 2E), the relative distance to the
+    step failed tries a shorter one while its neighbours go on. Directions are those of L-BFGS around the
+    quadratic model of the energy; the Newton decrement sqrt(gᵀ H g / 2E), the relative distance to the
     minimum in the norm of the energy, decides when a curve is done.
 
     Args:
@@ -125,8 +122,8 @@ def descend(
     )
     at = torch.arange(b, device=inner.device)  # where the results of the active curves belong
     none = torch.zeros_like(rows)
-    ridge = torch.full_like(energy, _RIDGE)
-    blocks = objective.hessian_blocks(inner, rows)
+    model = objective.quadratic_model(inner, rows)
+    ridge = torch.full_like(energy, model.ridge)
     active = _Active(
         rows=rows,
         inner=inner,
@@ -143,8 +140,8 @@ def descend(
         checked=none.bool() if resolved is not None else ~none.bool(),
         ridge=ridge,
         refused=none,
-        blocks=blocks,
-        preconditioner=_preconditioner(blocks, ridge),
+        model=model,
+        preconditioner=model.factorised(ridge),
     )
     passes = judged = 0
     renewal = 10 + inner.shape[-1] // 4  # passes with one model: a Jacobian costs more with more latents
@@ -167,11 +164,14 @@ def descend(
         if resolved is not None and bool(ripe.any()):
             unresolved[ripe] = ~resolved(active.inner[ripe], active.rows[ripe], active.energy[ripe])
             active.checked = active.checked | ripe
+        stuck = failed | (active.quiet >= _QUIET)
+        # what is left to gain, residual² E, is less than the energy can tell
+        at_rounding = active.least.square() <= _NOISE * objective.eps
         verdicts = (
             (Status.NON_FINITE, lost | (failed & ~active.finite)),
             (Status.UNRESOLVED, unresolved),
-            (Status.CONVERGED, residual <= _reachable(active, objective, tol)),
-            (Status.STALLED, failed | (active.quiet >= _QUIET)),
+            (Status.CONVERGED, (residual <= _reachable(active, objective, tol)) | (stuck & at_rounding)),
+            (Status.STALLED, stuck),
             (Status.MAX_STEPS, active.steps >= budget[at]),
         )
         finished = torch.zeros_like(lost)
@@ -189,13 +189,13 @@ def descend(
         passes += 1
         anew = passes % renewal == 0
         if anew:
-            active.blocks = objective.hessian_blocks(active.inner, active.rows)
+            active.model = objective.quadratic_model(active.inner, active.rows)
         if anew or passes % _TRIAL == 0:
             share = active.refused / (passes - judged)
             change = torch.where(share <= _TRUSTED, 0.1, torch.where(share >= _DISTRUSTED, 10.0, 1.0))
-            active.ridge = (active.ridge * change).clamp(*_RIDGES)
+            active.ridge = (active.ridge * change).clamp(*model.ridges)
             active.refused, judged = torch.zeros_like(active.refused), passes
-            active.preconditioner = _preconditioner(active.blocks, active.ridge)
+            active.preconditioner = active.model.factorised(active.ridge)
 
 
 def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
@@ -203,17 +203,6 @@ def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
     length = (2 * active.energy).sqrt()
     rounding = (active.inner.shape[1] + 1) * objective.rounding(active.rows)
     return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
-
-
-def _preconditioner(blocks: tuple[Tensor, Tensor], ridge: Tensor) -> BlockTridiagonal:
-    """The factorised quadratic model, with G + ridge · tr(G)/d · I, the trace a mean along the curve, for G."""
-    diagonal, upper = blocks
-    segments, d = diagonal.shape[1] + 1, diagonal.shape[2]
-    scale = diagonal.diagonal(dim1=-2, dim2=-1).mean(dim=(1, 2)) / (2 * segments)
-    scale = torch.where(scale > 0, scale, 1)[:, None, None, None]
-    unit = torch.eye(d, dtype=diagonal.dtype, device=diagonal.device)
-    extra = segments * ridge[:, None, None, None] * scale * unit
-    return BlockTridiagonal(diagonal + 2 * extra, upper - extra)
 
 
 def _newton_step(active: _Active) -> tuple[Tensor, Tensor]:

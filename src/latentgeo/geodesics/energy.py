@@ -20,12 +20,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.geodesics.block_model import BlockModel
+from latentgeo.geodesics.block_tridiagonal import BlockTridiagonal
+from latentgeo.geodesics.sketched_model import SketchedInverse, SketchedModel
 from latentgeo.metrics import Metric
 from latentgeo.metrics.immersion import Immersion
 
 # Ambient numbers held at once while curves are evaluated; on a CPU a larger block is no faster.
 _BLOCK = {"cpu": 2**24, "cuda": 2**28}
 
+QuadraticModel = BlockModel | SketchedModel
+Factorised = BlockTridiagonal | SketchedInverse
+
+_MANY = 64  # latents, above which a Jacobian costs too much
+_PROBES = 32  # products with Jᵀ at every knot instead
 _KNOTS = 8  # points of a curve where its quadratic model knows the Jacobian, at least ...
 _STRIDE = 4  # ... and at least every so manieth point
 
@@ -59,6 +67,10 @@ class CurveEnergy(ABC):
     @abstractmethod
     def hessian_blocks(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
         """A positive semi-definite model of the Hessian: its diagonal and upper blocks."""
+
+    def quadratic_model(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> QuadraticModel:
+        """The model of the Hessian around which steps are made."""
+        return BlockModel(*self.hessian_blocks(inner, rows))
 
     @abstractmethod
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
@@ -153,6 +165,26 @@ class ImmersedEnergy(CurveEnergy):
             return 2 * (n + 1) * torch.cat(alone), -(n + 1) * torch.cat(coupled)
         return _between_knots(torch.cat(alone), torch.cat(coupled), interval, share.to(inner.dtype), n + 1)
 
+    def quadratic_model(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> QuadraticModel:
+        """By Jacobians, or where there are many latents by a few products with Jᵀ."""
+        if inner.shape[2] <= _MANY:
+            return super().quadratic_model(inner, rows)
+        at, _, _ = _knots(inner.shape[1], inner.device)
+        signs = _signs(_PROBES, len(at), self._images[0].shape[1]).to(self._images[0])
+        sketches = []
+        for some in inner[:, at].split(self.curves_at_once(len(at), 4)):
+            with torch.enable_grad():
+                free = some.detach().requires_grad_()
+                image = self._image(free)
+            pulled = [
+                torch.autograd.grad(image, free, w.expand_as(image), retain_graph=True)[0]
+                if image.requires_grad
+                else torch.zeros_like(some)
+                for w in signs
+            ]
+            sketches.append(torch.cat(pulled, dim=1) / (len(at) * _PROBES) ** 0.5)
+        return SketchedModel(torch.cat(sketches), inner.shape[1] + 1)
+
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
         """The error of a short sum, 4 machine epsilons, of the size of the images of the ends."""
         first, last = self._images
@@ -245,9 +277,15 @@ def _value_and_force(first: Tensor, image: Tensor, last: Tensor) -> tuple[Tensor
     return value, (chords[:, :-1] - chords[:, 1:]).mul_(segments)
 
 
+@functools.lru_cache(maxsize=8)
+def _signs(*shape: int) -> Tensor:
+    """Fixed random signs, the same for every curve."""
+    return torch.randint(2, shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
 @functools.lru_cache(maxsize=64)
 def _knots(n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices of the inner points where J is evaluated; for each point the knot before it and its share of the way."""
+    """Indices of the inner points where J is evaluated; for each the knot before it and its share of the way."""
     stride = min(_STRIDE, max(1, (n + 1) // _KNOTS))
     at = torch.arange(stride // 2, n, stride)
     if len(at) < 2:

@@ -69,7 +69,8 @@ class Immersion:
                 torch.no_grad(),
             ):  # derivatives need tensors that record versions
                 return self.pushforward(z.clone(), tangents.clone())
-        z = z.contiguous()  # torch.func.jvp refuses expanded inputs
+        # torch.func.jvp refuses expanded inputs, and is slow on views: it fills tangents for all that they look at
+        z = z.clone(memory_format=torch.contiguous_format)
         mode = self._mode_for(z)
 
         def push(points: Tensor, vectors: Tensor) -> Tensor:
@@ -90,7 +91,8 @@ class Immersion:
         def push(points: Tensor, vectors: Tensor) -> Tensor:
             return mode(lambda x: mode(self.function, x, vectors[None])[:, 0], points, vectors[None])[:, 0]
 
-        return self._in_chunks(push, 1, z.contiguous(), v.contiguous())
+        z, v = (x.clone(memory_format=torch.contiguous_format) for x in (z, v))
+        return self._in_chunks(push, 1, z, v)
 
     def _in_chunks(self, evaluate: Callable[..., Tensor], rows: int, *batches: Tensor) -> Tensor:
         """Evaluates batches in pieces that put at most chunk_size rows at once, so many a point, through F."""
