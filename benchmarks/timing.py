@@ -1,4 +1,4 @@
-"""Seconds of calls, until the device is done, and how they grow."""
+"""What calls cost: seconds until the device is done, points put through a decoder, and how they grow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import Tensor, nn
+
+from latentgeo.metrics.directional import inside_transform
+
+
+class Counting(nn.Module):
+    """A decoder that counts the points put through it, by what is asked of them.
+
+    Attributes:
+        swept: points put forward to be followed by a backward pass.
+        pushed: points put forward together with tangents, once however many these are.
+        valued: points of which only the image was asked for.
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.swept = self.pushed = self.valued = 0
+
+    def forward(self, z: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What the decoder makes of z (N, d)."""
+        if inside_transform():
+            self.pushed += len(z)
+        elif torch.is_grad_enabled() and z.requires_grad:
+            self.swept += len(z)
+        else:
+            self.valued += len(z)
+        return self.decoder(z)
 
 
 def timed(run: Callable[[], object], repeats: int, device: torch.device) -> list[float]:

@@ -1,9 +1,13 @@
 """Riemannian geometry for the latent space of any decoder."""
 
 from latentgeo.geodesics import (
+    BoundaryValue,
     ConvergenceWarning,
     GeodesicResult,
+    Georce,
+    GraphSearch,
     MinimizeEnergy,
+    Shooting,
     Status,
     distance,
     expmap,
@@ -21,12 +25,16 @@ from latentgeo.metrics import (
 from latentgeo.statistics import GeodesicKMeans
 
 __all__ = [
+    "BoundaryValue",
     "ConvergenceWarning",
     "EuclideanMetric",
     "GeodesicKMeans",
     "GeodesicResult",
+    "Georce",
+    "GraphSearch",
     "Metric",
     "MinimizeEnergy",
+    "Shooting",
     "Status",
     "distance",
     "expected_pullback_metric",

@@ -17,8 +17,10 @@ from spaces import SPACES, Problem, Space
 
 BATCH = 4
 
-# Solvers join here; each must find the geodesics of all the spaces from a straight line.
-SOLVERS = (lg.MinimizeEnergy(),)
+# Solvers join here; each must find the geodesics of all the spaces from a straight line. The laws of BoundaryValue,
+# one curve at a time and local, are in test_boundary_value.py; those of GraphSearch, approximate, in
+# test_graph_search.py.
+SOLVERS = (lg.MinimizeEnergy(), lg.Georce(), lg.Shooting())
 
 # The arcs of the catalogue turn by at most half a turn. With T segments each turns by at most h = π / T; the error
 # of a length is below h⁴ / 100, that of points below h⁴ of the way, both of fourth order.

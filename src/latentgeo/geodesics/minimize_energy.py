@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,8 @@ from latentgeo.metrics import Metric
 _COARSEST = 16  # segments of the first curve; with fewer, curves jump across the folds of RBF decoders
 _FINEST = 4  # times num_segments, to which a curve is refined that its segments do not resolve
 _COARSE_TOL = 1e-2
-_STARTS = 4  # where there may be several ways
+_STARTS = 5  # where there may be several ways
+_HEIGHTS = (0.5, 1.0, 0.25)  # of bows, in lengths of the straight line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +37,9 @@ class MinimizeEnergy:
         tol: bound on the residual, the relative distance to the discrete geodesic in the norm of the energy; the
             relative error of the energy is about its square. None for 1e-4 in float32 and 1e-6 in float64.
         max_steps: the number of steps after which a curve is returned as it is.
-        num_starts: how many curves a search begins with, on few segments: the straight line, and bows of random
-            directions as high as half of its latent length, the same for every pair. The one that ends lowest goes
-            on, as a geodesic need only be a local minimum of the energy. None for 4 where the curve found from the
+        num_starts: how many curves a search begins with, on few segments: the straight line, and bows to
+            opposite sides of it in random directions, the same for every pair. The one that ends lowest goes
+            on, as a geodesic need only be a local minimum of the energy. None for 5 where the curve found from the
             straight line crosses folds that 16 segments do not resolve, and 1 elsewhere. Where there are data,
             :class:`GraphSearch` gives another start. Without influence where ``initial`` is given.
 
@@ -184,40 +186,47 @@ class MinimizeEnergy:
         check: Tensor | None = None,
     ) -> Descent:
         """The descent of curves ``rows``, of which those that ``check`` names, of all, may turn out unresolved."""
-
-        def resolved(inner: Tensor, rows: Tensor, energy: Tensor) -> Tensor:
-            assert check is not None
-            answer = ~check[rows]
-            asked = ~answer
-            if bool(asked.any()):
-                ends = objective.start[rows[asked], None], objective.end[rows[asked], None]
-                again = measure(objective, torch.cat([ends[0], inner[asked], ends[1]], dim=1))
-                answer[asked] = agrees(objective, rows[asked], energy[asked], again)
-            return answer
-
-        budget = self.max_steps - steps[rows]
         return descend(
             objective,
             curve[:, 1:-1],
             rows,
             tol=tol,
-            budget=budget,
-            resolved=None if check is None else resolved,
+            budget=self.max_steps - steps[rows],
+            resolved=None if check is None else functools.partial(_resolved, objective, check),
         )
 
 
-def bows(line: Float[Tensor, "b t d"], count: int) -> Float[Tensor, "k b t d"]:
-    """The lines, bent towards random directions: half as high as they are long, a quarter of that in the second mode.
+def _resolved(
+    objective: CurveEnergy, doubtful: Tensor, inner: Tensor, rows: Tensor, energy: Tensor
+) -> Tensor:
+    """Which curves have segments enough, by a second look at the doubtful ones."""
+    answer = ~doubtful[rows]
+    asked = ~answer
+    if bool(asked.any()):
+        ends = objective.start[rows[asked], None], objective.end[rows[asked], None]
+        again = measure(objective, torch.cat([ends[0], inner[asked], ends[1]], dim=1))
+        answer[asked] = agrees(objective, rows[asked], energy[asked], again)
+    return answer
 
-    Directions are the same for every line and every call.
+
+def bows(line: Float[Tensor, "b t d"], count: int) -> Float[Tensor, "k b t d"]:
+    """The lines, bent sideways in pairs of opposite directions: half as high as they are long, then 1, then 1/4.
+
+    Directions are drawn once for all lines and calls, and made orthogonal to each line.
     """
-    t = torch.linspace(0, 1, line.shape[1], dtype=line.dtype, device=line.device)
-    modes = torch.stack([(torch.pi * t).sin() / 2, (2 * torch.pi * t).sin() / 8])
+    way = line[:, -1] - line[:, 0]
+    length = way.norm(dim=1)[:, None, None]
     generator = torch.Generator().manual_seed(0)
-    directions = torch.randn(count, 2, line.shape[2], generator=generator, dtype=torch.float64).to(line)
-    directions = directions / directions.norm(dim=2, keepdim=True)
-    bend = torch.einsum("mt,kmd->ktd", modes, directions)
-    return line + (line[:, -1] - line[:, 0]).norm(dim=1)[:, None, None] * bend[:, None]
+    drawn = torch.randn((count + 1) // 2, 1, line.shape[2], generator=generator, dtype=torch.float64).to(line)
+    along = torch.where(length > 0, way[:, None] / torch.where(length > 0, length, 1), 0)[:, 0]
+    side = drawn - (drawn * along).sum(dim=2, keepdim=True) * along
+    norm = side.norm(dim=2, keepdim=True)
+    side = torch.where(norm > 0, side / torch.where(norm > 0, norm, 1), 0)
+    heights = torch.tensor(_HEIGHTS).repeat(len(drawn))[: len(drawn)].to(line)
+    bend = heights[:, None, None] * length[:, 0] * side
+    both = torch.stack([bend, -bend], dim=1).flatten(0, 1)[:count]
+    t = torch.linspace(0, 1, line.shape[1], dtype=line.dtype, device=line.device)
+    return line + (torch.pi * t).sin()[:, None] * both[:, :, None]
 
 
 def _whole(curve: Tensor, found: Descent) -> Tensor:

@@ -20,11 +20,12 @@ class Status(enum.Enum):
     """How the search for one curve ended; the value is a sentence with the advice what to try next."""
 
     CONVERGED = (
-        "The curve is a discrete geodesic, to the tolerance asked for or to the rounding of the decoder."
+        "The curve is a geodesic of its solver, to the tolerance asked for or to the rounding of the decoder: "
+        "discrete, of the differential equation, or the shortest path of a graph."
     )
     MAX_STEPS = (
         "The curve was still getting shorter when max_steps was reached; "
-        "raise max_steps, or go on from it with initial=result.points."
+        "raise max_steps (max_nodes of BoundaryValue), or go on from it with initial=result.points."
     )
     STALLED = (
         "No step shortens the curve further, yet it is not stationary to tol: the metric is not smooth along it "

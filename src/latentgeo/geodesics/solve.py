@@ -123,8 +123,11 @@ def distance(
     warn_of_failures(result)
     if not torch.is_grad_enabled():
         return result.length
-    # sqrt(2 E) of the discrete energy, of which the curve is a stationary point, has the right derivative ...
-    curve = torch.cat([start[:, None], result.points[:, 1:-1], end[:, None]], dim=1)
+    # sqrt(2 E) of the discrete energy has the right derivative, to the order in which the curve, whose inner points
+    # follow the ends as those of a straight line would, is stationary for it ...
+    t = torch.linspace(0, 1, result.points.shape[1], dtype=start.dtype, device=start.device)[:, None]
+    moved = (1 - t) * (start - start.detach())[:, None] + t * (end - end.detach())[:, None]
+    curve = result.points + moved
     discrete = root(2 * curve_energy(metric, start, end).energy(curve))
     # ... and the measured length the right value
     return discrete + (result.length - discrete).detach()

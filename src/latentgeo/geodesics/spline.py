@@ -24,10 +24,14 @@ def resample(points: Float[Tensor, "b k d"], num_segments: int) -> Float[Tensor,
     return torch.cat([first, inner, points[:, -1:]], dim=1)
 
 
+def velocities(points: Float[Tensor, "b k d"], num_segments: int) -> Float[Tensor, "b t d"]:
+    """Derivatives by the parameter in [0, 1], at equal steps, of the quintic spline: of fifth order."""
+    return torch.einsum("tk,bkd->btd", _matrix(points.shape[1] - 1, num_segments, 5, 1).to(points), points)
+
+
 def velocity_at_start(points: Float[Tensor, "b k d"]) -> Float[Tensor, "b d"]:
-    """The derivative at 0 by the parameter in [0, 1], of the quintic spline: of fifth order in the segments."""
-    segments = points.shape[1] - 1
-    return torch.einsum("k,bkd->bd", _matrix(segments, 1, 5, 1).to(points)[0], points)
+    """The derivative at 0."""
+    return velocities(points, 1)[:, 0]
 
 
 @functools.lru_cache(maxsize=64)

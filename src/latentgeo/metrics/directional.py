@@ -7,6 +7,7 @@ J(z) v as (n, k, m).
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,10 +26,7 @@ _SLACK = 100.0
 
 def by_forward_mode(f: Function, z: Tensor, tangents: Tensor) -> Tensor:
     """J v for k tangents by one forward pass with k tangent channels; the primal is computed once."""
-
-    def push(v: Tensor) -> Tensor:
-        return torch.func.jvp(f, (z,), (v,))[1]
-
+    push = functools.partial(_pushed, f, z)
     if tangents.shape[0] == 1:
         return push(tangents[0])[:, None]
     return torch.func.vmap(push, out_dims=1)(tangents)
@@ -121,6 +119,10 @@ def inside_transform() -> bool:
 def outside_transforms() -> contextlib.AbstractContextManager:
     """Suspends the transforms around this call, for computations that have nothing to do with their tensors."""
     return temporarily_clear_interpreter_stack()
+
+
+def _pushed(f: Function, z: Tensor, v: Tensor) -> Tensor:
+    return torch.func.jvp(f, (z,), (v,))[1]
 
 
 def _second_derivative(f: Function, z: Tensor, v: Tensor, w: Tensor) -> Tensor | None:

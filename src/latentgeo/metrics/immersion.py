@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -72,10 +73,7 @@ class Immersion:
         # torch.func.jvp refuses expanded inputs, and is slow on views: it fills tangents for all that they look at
         z = z.clone(memory_format=torch.contiguous_format)
         mode = self._mode_for(z)
-
-        def push(points: Tensor, vectors: Tensor) -> Tensor:
-            return mode(self.function, points, vectors.transpose(0, 1))
-
+        push = functools.partial(_push, mode, self.function)
         return self._in_chunks(push, ROWS[mode](len(tangents)), z, tangents.transpose(0, 1))
 
     def jacobian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n m d"]:
@@ -87,10 +85,7 @@ class Immersion:
     def second_pushforward(self, z: Float[Tensor, "n d"], v: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """The second directional derivative d²F(v, v) at each of n points."""
         mode = self._mode_for(z)
-
-        def push(points: Tensor, vectors: Tensor) -> Tensor:
-            return mode(lambda x: mode(self.function, x, vectors[None])[:, 0], points, vectors[None])[:, 0]
-
+        push = functools.partial(_push_twice, mode, self.function)
         z, v = (x.clone(memory_format=torch.contiguous_format) for x in (z, v))
         return self._in_chunks(push, 1, z, v)
 
@@ -155,3 +150,11 @@ class Immersion:
                 f"{name} must be differentiable by torch, but its output is detached from its input: "
                 "look for torch.no_grad, torch.inference_mode, .detach() or NumPy inside it"
             )
+
+
+def _push(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:
+    return mode(f, points, vectors.transpose(0, 1))
+
+
+def _push_twice(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:
+    return mode(lambda x: mode(f, x, vectors[None])[:, 0], points, vectors[None])[:, 0]
