@@ -14,7 +14,7 @@ import reference
 from latentgeo.geodesics.boundary_value import _GeodesicEquation
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.rectified import PiecewiseLinearWarning
-from spaces import GAUSSIAN, HALF_PLANE, NETWORKS, SPHERE, Space
+from spaces import GAUSSIAN, HALF_PLANE, NETWORKS, PARABOLOID, SPHERE, SPHERE_FUNCTION, TORUS, Space
 
 TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)
 
@@ -70,6 +70,23 @@ def test_jacobian_of_the_ends() -> None:
             equation.miss(first + e, last) if which == 0 else equation.miss(first, last + e) for e in unit
         ]
         np.testing.assert_allclose(got, np.stack([m - base for m in moved], axis=1), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "space", [SPHERE, SPHERE_FUNCTION, HALF_PLANE, TORUS, PARABOLOID, NETWORKS[1], GAUSSIAN], ids=str
+)
+def test_geodesics_of_known_spaces(space: Space, dtype: torch.dtype) -> None:
+    """The laws that every solver owes, on fewer curves: it takes them one by one."""
+    pairs, metric = space.problem(2, torch.Generator().manual_seed(0)), space.metric(dtype)
+    start, end = pairs.start.to(dtype), pairs.end.to(dtype)
+    result = lg.geodesic(metric, start, end, solver=lg.BoundaryValue())
+    assert result.converged.all()
+    rtol = 1e-6 if dtype == torch.float64 else 1e-4
+    way = (pairs.end - pairs.start).norm(dim=1)[:, None, None]
+    laws.assert_near(result.length, pairs.distance, rtol, scale=pairs.distance)
+    laws.assert_near(result.at(TIMES.to(dtype)), pairs.at(TIMES), 1e3 * rtol, scale=way)
+    laws.curve_ends_exactly(result, start, end)
+    laws.speed_is_constant(result, space.matrix, 1e-3)
 
 
 @pytest.mark.parametrize("space", [SPHERE, NETWORKS[2]], ids=str)
