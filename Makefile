@@ -17,9 +17,12 @@ demo: .venv/.installed  ## train a small VAE on embedded digits, draw its geodes
 test: .venv/.installed  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
-benchmark: .venv/.installed  ## geodesics against the peer, in one run; MNIST from LATENTGEO_DATA
+benchmark: .venv/.installed  ## every benchmark, on decoders it trains itself; data from LATENTGEO_DATA; an hour
 	$(BIN)/python -m pip install --quiet --no-deps stochman==0.3.0
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/geodesic_speed.py
+	for name in geodesic_speed accuracy growth metric_speed memory; do \
+		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
+	$(BIN)/python benchmarks/many_latents.py
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import warnings
 from pathlib import Path
@@ -38,10 +39,8 @@ def main() -> None:
     for i in range(args.pairs):
         counting, kept = Counting(problem.decoder), []
         solver, ends = MinimizeEnergy(num_segments=args.segments), (problem.start[i], problem.end[i])
-        run = lambda c=counting, s=solver, e=ends, k=kept: k.append(
-            geodesic(pullback_metric(c), *e, solver=s)
-        )  # noqa: E731
-        (seconds,) = timed(run, 1, args.device)
+        run = functools.partial(geodesic, pullback_metric(counting), *ends, solver=solver)
+        (seconds,) = timed(lambda run=run, kept=kept: kept.append(run()), 1, args.device)
         result = kept[0]
         t = torch.linspace(0, 1, SEGMENTS + 1, device=args.device)
         line = torch.lerp(ends[0], ends[1], t[:, None])

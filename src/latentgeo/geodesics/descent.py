@@ -19,7 +19,10 @@ _TRUSTED, _DISTRUSTED = 0.1, 0.3  # ... up to the first its ridge shrinks tenfol
 _DECREASE = 1e-4  # Armijo's constant
 _CALM = 0.8  # share of the slope that may be left, of either sign, after a step lost in the rounding of the energy
 _REJECTIONS = 12  # shorter and shorter trial steps along one direction before it is given up
-_QUIET = 20  # steps in a row within rounding of the energy, without a smaller residual, that end the search
+_QUIET = (
+    20  # steps in a row within rounding of the energy, without a smaller residual, that end the search: ...
+)
+# ... half as many, whatever the residual does, once the gain it promises is rounding too
 _RIPE = 3e-2  # residual from which it can be told whether a curve has segments enough
 _NOISE = 16.0  # relative rounding error of an energy, in units of machine epsilon
 
@@ -154,7 +157,9 @@ def descend(
         fresh = active.rejections == 0
         active.direction = torch.where(_wide(fresh), -newton, active.direction)
         residual = torch.where(fresh, residual, done.residual[at])
-        active.quiet = torch.where(residual < 0.9 * active.least, 0, active.quiet)
+        # what is left to gain, residual² E, is less than the energy can tell: steps lead on, but nobody sees where
+        at_rounding = active.least.square() <= _NOISE * objective.eps
+        active.quiet = torch.where((residual < 0.9 * active.least) & ~at_rounding, 0, active.quiet)
         active.least = torch.minimum(active.least, residual)
 
         lost = ~(active.energy.isfinite() & active.gradient.isfinite().all(dim=2).all(dim=1))
@@ -164,9 +169,7 @@ def descend(
         if resolved is not None and bool(ripe.any()):
             unresolved[ripe] = ~resolved(active.inner[ripe], active.rows[ripe], active.energy[ripe])
             active.checked = active.checked | ripe
-        stuck = failed | (active.quiet >= _QUIET)
-        # what is left to gain, residual² E, is less than the energy can tell
-        at_rounding = active.least.square() <= _NOISE * objective.eps
+        stuck = failed | (active.quiet >= torch.where(at_rounding, _QUIET // 2, _QUIET))
         verdicts = (
             (Status.NON_FINITE, lost | (failed & ~active.finite)),
             (Status.UNRESOLVED, unresolved),
