@@ -158,7 +158,7 @@ def descend(
         active.direction = torch.where(_wide(fresh), -newton, active.direction)
         residual = torch.where(fresh, residual, done.residual[at])
         # what is left to gain, residual² E, is less than the energy can tell: steps lead on, but nobody sees where
-        at_rounding = active.least.square() <= _NOISE * objective.eps
+        at_rounding = residual.square() <= _NOISE * objective.eps
         active.quiet = torch.where((residual < 0.9 * active.least) & ~at_rounding, 0, active.quiet)
         active.least = torch.minimum(active.least, residual)
 
