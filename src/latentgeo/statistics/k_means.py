@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Literal
 
+import geoopt
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
@@ -15,12 +16,12 @@ from torch import Tensor
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
+from latentgeo.statistics.arrays import Array, like, points_of, weights_of
 from latentgeo.statistics.lloyd import Lloyd
+from latentgeo.statistics.space import Space, event_ndim, space_of
 
 # Sixteen segments of fourth order and a residual of 1e-3 give distances to about 1e-5, more than labels can show.
 _DEFAULT_SOLVER = MinimizeEnergy(num_segments=16, tol=1e-3)
-
-Array = np.ndarray | Tensor
 
 
 class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
@@ -33,7 +34,8 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
     whether another centre is nearer.
 
     Args:
-        metric: the metric.
+        metric: the metric; or a ``geoopt.Manifold`` with closed forms, such as ``DiagonalNormal()``, of which the
+            points then are (N, *event), for DiagonalNormal (N, 2, d).
         n_clusters: the number K of clusters.
         init: "k-means++" (centres far apart in geodesic distance), "random" (points drawn at random), or an array
             (K, d) of centres.
@@ -41,13 +43,13 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         max_iter: the largest number of iterations of one start.
         tol: the iterations end when the labels stay and no centre moves by more than ``tol`` times the root mean
             square distance of points to their centres.
-        solver: the solver for geodesics; None for ``MinimizeEnergy(num_segments=16, tol=1e-3)``.
+        solver: the solver for geodesics of a metric; None for ``MinimizeEnergy(num_segments=16, tol=1e-3)``.
         random_state: seed or ``numpy.random.RandomState`` of the starts.
 
     Attributes:
         cluster_centers_: (K, d) centres, an array or tensor like the data.
         labels_: (N,) cluster of each point; -1 where no centre is at a finite distance.
-        inertia_: sum of squared geodesic distances to the centres.
+        inertia_: (weighted) sum of squared geodesic distances to the centres.
         n_iter_: iterations of the start that was kept.
         n_features_in_: the number d of latent coordinates.
 
@@ -70,7 +72,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        metric: Metric,
+        metric: Metric | geoopt.Manifold,
         n_clusters: int,
         *,
         init: Literal["k-means++", "random"] | Array = "k-means++",
@@ -90,36 +92,41 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     @torch.no_grad()
-    def fit(self, X: Array, y: object = None) -> GeodesicKMeans:
+    def fit(self, X: Array, y: object = None, sample_weight: Array | None = None) -> GeodesicKMeans:
         """Finds the clusters.
 
         Args:
             X: (N, d) latent points, a floating-point tensor or array.
             y: ignored.
+            sample_weight: (N,) weights of the points; equal, if None.
 
         Returns:
             The estimator itself.
 
         Raises:
-            TypeError: the metric is no Metric, or X is not an array of numbers.
+            TypeError: the metric is neither Metric nor geoopt.Manifold, or X is not an array of numbers.
             ValueError: X is not (N, d), is not finite, or has fewer points than clusters; an option is out of range.
 
         Warns:
             ConvergenceWarning: the iterations or some geodesics did not converge, or a point is out of reach.
         """
         self._check_options()
-        points = _points(X)
+        points = points_of(X, event_ndim(self.metric))
+        event = points.shape[1:]
+        space = self._space(event)
+        space.check(points)
         if len(points) < self.n_clusters:
             raise ValueError(f"X must have at least n_clusters={self.n_clusters} points, got {len(points)}")
+        weights = weights_of(sample_weight, points, "sample_weight")
         random = check_random_state(self.random_state)
-        runs = (self._run(points, random) for _ in range(self.n_init))
+        runs = (self._run(space, points, weights, random) for _ in range(self.n_init))
         best = min(runs, key=lambda run: run.inertia)
-        self._centers = best.centers
-        self.cluster_centers_ = _like(best.centers, X)
-        self.labels_ = _like(best.labels, X)
+        self._centers = best.centers.unflatten(1, event)
+        self.cluster_centers_ = like(self._centers, X)
+        self.labels_ = like(best.labels, X)
         self.inertia_ = best.inertia
         self.n_iter_ = best.iterations
-        self.n_features_in_ = points.shape[1]
+        self.n_features_in_ = event.numel()
         if not best.converged:
             warnings.warn(
                 f"the centres were still moving after max_iter={self.max_iter} iterations; raise max_iter, or tol",
@@ -132,18 +139,18 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
     def predict(self, X: Array) -> Array:
         """The nearest cluster (N,) of each point, -1 where none is at a finite distance."""
         found = self._to_centers(X)
-        return _like(found.labels, X)
+        return like(found.labels, X)
 
     def transform(self, X: Array) -> Array:
         """The geodesic distances (N, K) of points to the centres; infinite where the metric is not finite."""
-        return _like(self._to_centers(X).distances, X)
+        return like(self._to_centers(X).distances, X)
 
-    def _run(self, points: Tensor, random: np.random.RandomState) -> Lloyd:
-        run = Lloyd(self.metric, self._solver(), points, self.n_clusters)
+    def _run(self, space: Space, points: Tensor, weights: Tensor, random: np.random.RandomState) -> Lloyd:
+        run = Lloyd(space, points.flatten(1), self.n_clusters, weights=weights)
         if not isinstance(self.init, str):
-            run.place(self._given_centers(points))
+            run.place(self._given_centers(space, points))
         elif self.init == "random":
-            run.place(points[torch.from_numpy(random.permutation(len(points))[: self.n_clusters])])
+            run.place(points.flatten(1)[torch.from_numpy(random.permutation(len(points))[: self.n_clusters])])
         else:
             run.spread(random)
         run.iterate(self.max_iter, self.tol)
@@ -152,31 +159,37 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
     @torch.no_grad()
     def _to_centers(self, X: Array) -> Lloyd:
         check_is_fitted(self, "cluster_centers_")
-        points = _points(X)
-        if points.shape[1] != self.n_features_in_:
+        points = points_of(X, event_ndim(self.metric))
+        event = self._centers.shape[1:]
+        if points.shape[1:] != event:
             raise ValueError(
-                f"X must have {self.n_features_in_} coordinates as in fit, got {points.shape[1]}"
+                f"X must have {_coordinates(event)} as in fit, got {_coordinates(points.shape[1:])}"
             )
-        found = Lloyd(self.metric, self._solver(), points, self.n_clusters)
-        found.place(self._centers.to(points))
+        space = self._space(event)
+        space.check(points)
+        found = Lloyd(space, points.flatten(1), self.n_clusters)
+        found.place(self._centers.to(points).flatten(1))
         found.warn_of_failures(stacklevel=4)
         return found
 
-    def _solver(self) -> Solver:
-        return _DEFAULT_SOLVER if self.solver is None else self.solver
+    def _space(self, event: torch.Size) -> Space:
+        return space_of(self.metric, self.solver, _DEFAULT_SOLVER, event)
 
-    def _given_centers(self, points: Tensor) -> Tensor:
+    def _given_centers(self, space: Space, points: Tensor) -> Tensor:
         centers = torch.as_tensor(self.init).to(points)
-        if centers.shape != (self.n_clusters, points.shape[1]) or not bool(centers.isfinite().all()):
+        if centers.shape != (self.n_clusters, *points.shape[1:]) or not bool(centers.isfinite().all()):
             raise ValueError(
-                f"init must hold {self.n_clusters} finite centres of {points.shape[1]} coordinates, "
+                f"init must hold {self.n_clusters} finite centres of {_coordinates(points.shape[1:])}, "
                 f"got {describe(centers)}"
             )
-        return centers
+        space.check(centers, "init")
+        return centers.flatten(1)
 
     def _check_options(self) -> None:
-        if not isinstance(self.metric, Metric):
-            raise TypeError(f"metric must be a latentgeo Metric, got {describe(self.metric)}")
+        if not isinstance(self.metric, Metric | geoopt.Manifold):
+            raise TypeError(
+                f"metric must be a latentgeo Metric or a geoopt.Manifold, got {describe(self.metric)}"
+            )
         for name in ("n_clusters", "n_init", "max_iter"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
@@ -187,19 +200,5 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"init must be 'k-means++', 'random' or an array of centres, got {self.init!r}")
 
 
-def _points(X: Array) -> Tensor:
-    if not isinstance(X, np.ndarray | Tensor):
-        raise TypeError(f"X must be a NumPy array or a torch tensor (N, d), got {describe(X)}")
-    points = torch.as_tensor(X).detach()
-    if points.ndim != 2 or points.shape[1] == 0:
-        raise ValueError(f"X must have shape (N, d), got {describe(points)}")
-    if not points.is_floating_point():
-        points = points.to(torch.get_default_dtype())
-    if not bool(points.isfinite().all()):
-        raise ValueError("X must be finite, but holds NaN or infinity")
-    return points
-
-
-def _like(values: Tensor, X: Array) -> Array:
-    """NumPy for NumPy."""
-    return values if isinstance(X, Tensor) else values.cpu().numpy()
+def _coordinates(event: torch.Size) -> str:
+    return " x ".join(map(str, event)) + " coordinates"

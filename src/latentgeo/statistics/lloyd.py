@@ -10,17 +10,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentgeo.geodesics import ConvergenceWarning, Solver, Status, expmap
-from latentgeo.geodesics.spline import velocity_at_start
-from latentgeo.metrics import Metric
+from latentgeo.geodesics import ConvergenceWarning, Status
+from latentgeo.statistics.space import Space
 
 _SMALLEST_RATE = 1 / 64  # of a step, after which a centre that cannot get better stays
-_STEP_TOL = 1e-3  # of the exponential map: a step need not be exact, the mean is where it vanishes
-_STEPS = 300
 
 
 class Lloyd:
     """Centres, labels, and the geodesic from every centre to every point.
+
+    Args:
+        space: where the points are.
+        points: (N, m).
+        n_clusters: the number K of centres.
+        weights: (N,) of the points, in sums of squares and means; ones, if None.
 
     Attributes:
         centers: (K, d).
@@ -31,9 +34,17 @@ class Lloyd:
         converged: whether they came to an end.
     """
 
-    def __init__(self, metric: Metric, solver: Solver, points: Float[Tensor, "n d"], n_clusters: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        points: Float[Tensor, "n d"],
+        n_clusters: int,
+        *,
+        weights: Float[Tensor, " n"] | None = None,
+    ) -> None:
         n, d = points.shape
-        self._metric, self._solver, self._points = metric, solver, points
+        self._space, self._points = space, points
+        self._weights = points.new_ones(n) if weights is None else weights
         self.centers = points.new_zeros(n_clusters, d)
         self.distances = points.new_full((n, n_clusters), torch.inf)
         self.exact = torch.zeros(n, n_clusters, dtype=torch.bool, device=points.device)
@@ -47,8 +58,9 @@ class Lloyd:
 
     @property
     def inertia(self) -> float:
-        """The sum of squared distances to the nearest centres, over the points that have one."""
-        return float(self._own()[self.labels >= 0].double().square().sum())
+        """The weighted sum of squared distances to the nearest centres, over the points that have one."""
+        reached = self.labels >= 0
+        return float((self._weights[reached].double() * self._own()[reached].double().square()).sum())
 
     def place(self, centers: Float[Tensor, "k d"]) -> None:
         """Puts the centres there, and assigns every point."""
@@ -59,14 +71,15 @@ class Lloyd:
     def spread(self, random: np.random.RandomState) -> None:
         """Puts the centres on points drawn far apart: each with probability as its squared distance (k-means++)."""
         n, clusters = self.distances.shape
-        weights = np.ones(n)
+        own = self._weights.double().cpu().numpy()
+        weights = own
         for k in range(clusters):
             total = weights.sum()
             chosen = random.choice(n, p=weights / total if total > 0 else None)
             self.centers[k] = self._points[chosen]
             self._solve_all(torch.tensor([k], device=self.centers.device))
             nearest = self.distances[:, : k + 1].min(dim=1).values.double().square()
-            weights = torch.where(nearest.isfinite(), nearest, 0).cpu().numpy()
+            weights = own * torch.where(nearest.isfinite(), nearest, 0).cpu().numpy()
         self._assign()
 
     def iterate(self, max_iter: int, tol: float) -> None:
@@ -103,24 +116,23 @@ class Lloyd:
         members = self.labels >= 0
         rows, own = members.nonzero()[:, 0], self.labels[members]
         k, d = self.centers.shape
-        count = torch.zeros_like(self._rate).index_add(0, own, torch.ones_like(self.distances[rows, own]))
-        logs = self._logarithms(rows, own)
-        mean = logs.new_zeros(k, d).index_add(0, own, logs) / count.clamp_min(1)[:, None]
-        velocity = self._rate[:, None] * mean
-        length = self._metric.norm(self.centers, velocity)
-        with warnings.catch_warnings():  # a centre that cannot follow a step does not move
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            arrival = expmap(self._metric, self.centers, velocity, rtol=_STEP_TOL, num_steps=_STEPS)
+        weights = self._weights[rows]
+        total = torch.zeros_like(self._rate).index_add(0, own, weights)
+        logs = self._space.velocity(self._curves[rows, own], self.distances[rows, own])
+        mean = logs.new_zeros(k, d).index_add(0, own, weights[:, None] * logs)
+        velocity = self._rate[:, None] * mean / torch.where(total > 0, total, 1)[:, None]
+        length = self._space.norm(self.centers, velocity)
+        arrival = self._space.expmap(self.centers, velocity)
         moving = arrival.isfinite().all(dim=1) & (length > 0)
 
         # the step is taken where it lowers the sum of squares of the points that the centre has now
         keep = moving[own]
-        rows, own = rows[keep], own[keep]
+        rows, own, weights = rows[keep], own[keep], weights[keep]
         before = self.centers, self.distances[rows, own], self._curves[rows, own]
         self.centers = torch.where(moving[:, None], arrival, self.centers)
-        old = torch.zeros_like(self._rate).index_add(0, own, before[1].square())
+        old = torch.zeros_like(self._rate).index_add(0, own, weights * before[1].square())
         self._solve(rows, own)
-        new = torch.zeros_like(self._rate).index_add(0, own, self.distances[rows, own].square())
+        new = torch.zeros_like(self._rate).index_add(0, own, weights * self.distances[rows, own].square())
         taken = moving & (new <= old)
         back = ~taken[own]
         self.centers = torch.where(taken[:, None], self.centers, before[0])
@@ -131,14 +143,7 @@ class Lloyd:
         others = taken & (self.labels[:, None] != torch.arange(k, device=taken.device))
         self.distances = torch.where(others, (self.distances - length).clamp_min(0), self.distances)
         self.exact &= ~others
-        return torch.where(count > 0, length, 0)
-
-    def _logarithms(self, rows: Tensor, own: Tensor) -> Float[Tensor, "m d"]:
-        """The logarithms at their centres of the points, from curves that are there."""
-        velocity = velocity_at_start(self._curves[rows, own])
-        norm = self._metric.norm(self.centers[own], velocity)
-        scale = torch.where(norm > 0, self.distances[rows, own] / torch.where(norm > 0, norm, 1), 0)
-        return scale[:, None] * velocity
+        return torch.where(total > 0, length, 0)
 
     def _fill_empty_clusters(self) -> bool:
         """Moves every centre without points to the point farthest from its own centre."""
@@ -181,14 +186,12 @@ class Lloyd:
         initial = None
         if self._curves.shape[2] and bool((self._curves[rows, columns, -1] == end).all()):
             initial = self._curves[rows, columns]
-            remaining = torch.linspace(1, 0, initial.shape[1], dtype=initial.dtype, device=initial.device)
-            initial = initial + remaining[:, None] * (start - initial[:, 0])[:, None]
-        result = self._solver.solve(self._metric, start, end, initial=initial)
+        joined = self._space.join(start, end, initial)
         if not self._curves.shape[2]:
-            shape = (*self.distances.shape, *result.points.shape[1:])
+            shape = (*self.distances.shape, *joined.curves.shape[1:])
             self._curves = torch.full(shape, torch.nan, dtype=end.dtype, device=end.device)
-        self._curves[rows, columns] = result.points
-        self.distances[rows, columns] = torch.where(result.length.isnan(), torch.inf, result.length)
+        self._curves[rows, columns] = joined.curves
+        self.distances[rows, columns] = torch.where(joined.length.isnan(), torch.inf, joined.length)
         self.exact[rows, columns] = True
         self._solved += len(rows)
-        self._failures.update(s for s in result.status if s is not Status.CONVERGED)
+        self._failures.update(s for s in joined.status if s is not Status.CONVERGED)

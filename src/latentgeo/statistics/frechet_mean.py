@@ -1,0 +1,119 @@
+"""The point with the least mean of squared geodesic distances."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import geoopt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
+from latentgeo.metrics import Metric
+from latentgeo.statistics.arrays import Array, points_of, weights_of
+from latentgeo.statistics.lloyd import Lloyd
+from latentgeo.statistics.space import event_ndim, space_of
+
+
+@dataclass(frozen=True, eq=False)
+class FrechetMeanResult:
+    """A Riemannian mean.
+
+    Attributes:
+        point: (d,) the mean.
+        variance: () the weighted mean of the squared distances to it.
+        converged: whether the last step was below ``tol``, and every point was reached.
+        steps: number of steps taken.
+    """
+
+    point: Tensor
+    variance: Float[Tensor, ""]
+    converged: bool
+    steps: int
+
+
+@torch.no_grad()
+def frechet_mean(
+    metric: Metric | geoopt.Manifold,
+    points: Float[Tensor, "n *event"],
+    *,
+    weights: Array | None = None,
+    solver: Solver | None = None,
+    initial: Float[Tensor, "*event"] | None = None,
+    max_steps: int = 100,
+    tol: float | None = None,
+) -> FrechetMeanResult:
+    """The Riemannian (Fréchet, Karcher) mean argmin_μ Σ_i w_i d(μ, x_i)² / Σ_i w_i.
+
+    Steps μ <- Exp_μ(η Σ_i w_i Log_μ(x_i) / Σ_i w_i), with η = 1 unless the variance grew, which takes the step back
+    and halves η. All logarithms of a step are one batch of geodesics, each going on from that of the step before.
+    The mean is a local one: it is unique where the points lie in a small enough ball, and elsewhere depends on
+    ``initial``.
+
+    Args:
+        metric: the metric; or a ``geoopt.Manifold`` with closed forms, such as ``DiagonalNormal()``.
+        points: (N, d) latent points, or (N, *event) points of the manifold.
+        weights: (N,) non-negative weights; equal, if None.
+        solver: for the geodesics of a metric; :class:`MinimizeEnergy` with its defaults, if None.
+        initial: (d,) where to start; the point nearest to the mean of coordinates, if None.
+        max_steps: the largest number of steps.
+        tol: the end is reached when a step is shorter than ``tol`` times the root of the variance; 1e-3 in float32
+            and 1e-6 in float64, if None.
+
+    Returns:
+        A :class:`FrechetMeanResult`.
+
+    Raises:
+        TypeError: the metric is neither Metric nor geoopt.Manifold; points or weights are no arrays.
+        ValueError: shapes do not match, values are not finite, weights are negative or all zero, there is no point.
+
+    Warns:
+        ConvergenceWarning: the steps or some geodesics did not converge, or a point is out of reach.
+
+    References:
+        H. Karcher, "Riemannian center of mass and mollifier smoothing", Comm. Pure Appl. Math. 30, 1977. X. Pennec,
+        "Intrinsic statistics on Riemannian manifolds", J. Math. Imaging Vis. 25, 2006, doi:10.1007/s10851-006-6228-4.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, frechet_mean
+        >>> result = frechet_mean(EuclideanMetric(2), torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]]))
+        >>> print(f"{result.variance:.3f}, {result.converged}")
+        2.667, True
+    """
+    x = points_of(points, event_ndim(metric), "points")
+    event = x.shape[1:]
+    space = space_of(metric, solver, MinimizeEnergy(), event)
+    if not len(x):
+        raise ValueError("points must hold at least one point, got none")
+    space.check(x, "points")
+    w = weights_of(weights, x, "weights")
+    if initial is None:
+        center = (w.reshape(-1, *(1 for _ in event)) * x).sum(0) / w.sum()
+        initial = x[(x - center).flatten(1).norm(dim=1).argmin()]
+    elif initial.shape != event:
+        raise ValueError(f"initial must have shape {tuple(event)}, as a point, got {tuple(initial.shape)}")
+    if tol is None:
+        tol = 1e-6 if x.dtype == torch.float64 else 1e-3
+    run = Lloyd(space, x.flatten(1), 1, weights=w)
+    run.place(initial.to(x).reshape(1, -1))
+    run.iterate(max_steps, tol)
+    reached = run.labels >= 0
+    if not run.converged:
+        warnings.warn(
+            f"the mean was still moving after max_steps={max_steps} steps; raise max_steps, or tol",
+            ConvergenceWarning,
+            stacklevel=3,  # past torch.no_grad
+        )
+    run.warn_of_failures(stacklevel=3)
+    total = w[reached].double().sum()
+    return FrechetMeanResult(
+        run.centers[0].reshape(event),
+        torch.as_tensor(
+            run.inertia / float(total) if total > 0 else torch.nan, dtype=x.dtype, device=x.device
+        ),
+        run.converged and bool(reached.all()),
+        run.iterations,
+    )
