@@ -5,8 +5,9 @@
 Matrices: `pullback_metric` beside vmap(jacfwd), vmap(jacrev) and Python loops over single points of
 torch.func.jacrev and torch.autograd.functional.jacobian. The loops take the same time for every point, so they
 are timed on at most four of them. `expected_pullback_metric` has twice the outputs: a standard deviation beside
-the mean. Products: `norm` and `inner` beside the same from a matrix formed for them. Everything is timed in
-turns in one run, and compared on the same points with vmap(jacrev) in float64.
+the mean; `fisher_pullback_metric` takes the same network for a Bernoulli decoder, by its logits. Products: `norm`
+and `inner` beside the same from a matrix formed for them. Everything is timed in turns in one run, and compared on
+the same points with vmap(jacrev) in float64.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from matplotlib.figure import Figure
 from problems import CACHE, Problem, load
 from timing import interleaved, slope
 from torch import Tensor, nn
+from torch.distributions import Bernoulli, Independent
 from torch.func import jacfwd, jacrev, vmap
 
-from latentgeo import expected_pullback_metric, pullback_metric
+from latentgeo import expected_pullback_metric, fisher_pullback_metric, pullback_metric
 from latentgeo.experiments.environment import environment
 from latentgeo.models import MLPDecoder, RBFPrecision
 
@@ -42,6 +44,7 @@ STYLES = {  # of the lines in the picture
     "loop of jacrev": ("0.4", "v:"),
     "loop of autograd.functional.jacobian": ("0.7", "x:"),
     "expected_pullback_metric": ("C1", "D-"),
+    "fisher_pullback_metric": ("C5", "*-"),
     "norm": ("C4", "P-"),
 }
 
@@ -87,6 +90,8 @@ def rows(decoder: nn.Module, noisy: nn.Module, z: Tensor, repeats: int) -> list[
     """Times of every method at points (N, d), in turns, and relative errors at the first of them."""
     single = lambda point: decoder(point[None])[0]  # noqa: E731
     metric, expected, few = pullback_metric(decoder), expected_pullback_metric(noisy), z[:FEW]
+    logits = logits_of(decoder)
+    fisher = fisher_pullback_metric(lambda z: Independent(Bernoulli(logits=logits(z)), 1))
     u, v = torch.randn(2, *z.shape, generator=torch.Generator().manual_seed(0)).to(z)
     backward = torch.autograd.functional.jacobian
     runs: dict[str, Callable[[], Tensor]] = {
@@ -96,6 +101,7 @@ def rows(decoder: nn.Module, noisy: nn.Module, z: Tensor, repeats: int) -> list[
         "loop of jacrev": lambda: torch.stack([gram(jacrev(single)(x)) for x in few]),
         "loop of autograd.functional.jacobian": lambda: torch.stack([gram(backward(single, x)) for x in few]),
         "expected_pullback_metric": lambda: expected(z),
+        "fisher_pullback_metric": lambda: fisher(z),
         "norm": lambda: metric.norm(z, v),
         "norm from G": lambda: product(metric(z), v, v).sqrt(),
         "inner": lambda: metric.inner(z, u, v),
@@ -105,7 +111,7 @@ def rows(decoder: nn.Module, noisy: nn.Module, z: Tensor, repeats: int) -> list[
     exact, exact_expected = (exact_matrix(f, few) for f in (decoder, noisy))
     a, b = u[:FEW].double(), v[:FEW].double()
     norms = product(exact, a, a).sqrt(), product(exact, b, b).sqrt()
-    true = {"expected_pullback_metric": exact_expected}
+    true = {"expected_pullback_metric": exact_expected, "fisher_pullback_metric": exact_fisher(logits, few)}
     for suffix in ("", " from G"):
         true["norm" + suffix], true["inner" + suffix] = norms[1], product(exact, a, b)
     scale = {"norm": norms[1], "inner": norms[0] * norms[1]}
@@ -141,6 +147,20 @@ def exact_matrix(decoder: nn.Module, z: Tensor) -> Tensor:
         return torch.cat(output, 1)[0] if isinstance(output, tuple) else output[0]
 
     return gram(vmap(jacrev(single))(z.double()))
+
+
+def logits_of(decoder: nn.Module) -> nn.Module:
+    """The decoder without the sigmoid at its end, if it has one."""
+    ends = isinstance(decoder, nn.Sequential) and isinstance(decoder[-1], nn.Sigmoid)
+    return decoder[:-1] if ends else decoder
+
+
+def exact_fisher(logits: nn.Module, z: Tensor) -> Tensor:
+    """Jᵀ diag(p (1 - p)) J (N, d, d) in float64 by reverse mode."""
+    fine = copy.deepcopy(logits).double()
+    jacobian = vmap(jacrev(lambda point: fine(point[None])[0]))(z.double())
+    p = fine(z.double()).sigmoid()
+    return jacobian.mT @ ((p * (1 - p))[..., None] * jacobian)
 
 
 def stochastic(decoder: nn.Module, latents: Tensor) -> nn.Module:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Bernoulli, Categorical, Normal
 
 import latentgeo as lg
 import reference
@@ -488,10 +489,73 @@ def _gaussian_space() -> Space:
     )  # fmt: skip
 
 
+# --- Families of distributions, decoded from their own parameters
+
+
+def _fisher(decoder: Callable[[Tensor], object]) -> Build:
+    return lambda dtype, device: lg.fisher_pullback_metric(decoder)
+
+
+def _arc(z: Tensor) -> Tensor:
+    """2 arcsin sqrt(p) of logits, which makes independent Bernoulli variables flat."""
+    return 2 * z.sigmoid().sqrt().asin()
+
+
+def _arc_slope(z: Tensor) -> Tensor:
+    return 0.5 / (z / 2).cosh()
+
+
+def _arc_exp(z: Tensor, v: Tensor) -> Tensor:
+    return torch.logit((_arc(z) / 2 + v * _arc_slope(z) / 2).sin().square())
+
+
+def _arc_log(z: Tensor, w: Tensor) -> Tensor:
+    return (_arc(w) - _arc(z)) / _arc_slope(z)
+
+
+def _with_last(z: Tensor) -> Tensor:
+    """Logits of which the last is 0."""
+    return torch.cat([z, torch.zeros_like(z[..., :1])], -1)
+
+
+def _categorical_matrix(z: Tensor) -> Tensor:
+    p = _with_last(z).softmax(-1)[..., :-1]
+    return torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
+
+
+BERNOULLI = closed(
+    "Bernoulli variables", 3, uniform([-2.0] * 3, [2.0] * 3), _fisher(lambda z: Bernoulli(logits=z)),
+    lambda z: torch.diag_embed(z.sigmoid() * (-z).sigmoid()),
+    Formulas(_arc_exp, _arc_log, lambda z, w: (_arc(w) - _arc(z)).norm(dim=-1)), curvature=0.0,
+)  # fmt: skip
+
+_OCTANT = through_model(
+    lambda z: _with_last(z).softmax(-1).sqrt(), lambda x: 2 * (x[..., :-1] / x[..., -1:]).log(),
+    _sphere_exp, _sphere_log, _sphere_distance,
+)  # fmt: skip
+CATEGORIES = closed(
+    "three categories", 2, uniform([-1.0, -1.0], [1.0, 1.0]), _fisher(lambda z: Categorical(logits=_with_last(z))),
+    _categorical_matrix, dataclasses.replace(_OCTANT, distance=lambda z, w: 2 * _OCTANT.distance(z, w)),
+    curvature=0.25,
+)  # fmt: skip
+
+_GAUSSIANS = through_model(
+    lambda z: _hyperboloid(torch.stack([z[..., 0] / math.sqrt(2), z[..., 1].exp()], -1)),
+    lambda x: (lambda y: torch.stack([math.sqrt(2) * y[..., 0], y[..., 1].log()], -1))(_upper_half_plane(x)),
+    _hyperbolic_exp, _hyperbolic_log, _hyperbolic_distance,
+)  # fmt: skip
+GAUSSIANS = closed(
+    "Gaussians", 2, uniform([-1.0, -0.4], [1.0, 0.9]), _fisher(lambda z: Normal(z[:, 0], z[:, 1].exp())),
+    lambda z: torch.diag_embed(torch.stack([(-2 * z[:, 1]).exp(), torch.full_like(z[:, 1], 2.0)], -1)),
+    dataclasses.replace(_GAUSSIANS, distance=lambda z, w: math.sqrt(2) * _GAUSSIANS.distance(z, w)),
+    curvature=-0.5, immersed=False,
+)  # fmt: skip
+
 NETWORKS = tuple(_network_space(d, out) for d, out in ((1, 4), (2, 5), (3, 12), (10, 20)))
 GAUSSIAN = _gaussian_space()
 
 SPACES: tuple[Space, ...] = (
     PLANE, AFFINE, CLIFFORD_TORUS, CYLINDER, SPHERE, SPHERE_5, SPHERE_ANGLES, SPHERE_FUNCTION, HALF_PLANE, TORUS,
     TORUS_MERIDIANS, TORUS_INNER_EQUATOR, PARABOLOID, PARABOLOID_DIAMETERS, CATENOID, HELICOID, *NETWORKS, GAUSSIAN,
+    BERNOULLI, CATEGORIES, GAUSSIANS,
 )  # fmt: skip

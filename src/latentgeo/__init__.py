@@ -1,5 +1,6 @@
 """Riemannian geometry for the latent space of any decoder."""
 
+from latentgeo.gaussians import DiagonalNormal, LatentManifold, fisher_rao_distance, fisher_rao_geodesic
 from latentgeo.geodesics import (
     BoundaryValue,
     ConvergenceWarning,
@@ -14,34 +15,64 @@ from latentgeo.geodesics import (
     geodesic,
     logmap,
 )
-from latentgeo.geometry import geodesic_acceleration
+from latentgeo.geometry import (
+    christoffel_symbols,
+    geodesic_acceleration,
+    log_volume_element,
+    parallel_transport,
+    ricci_tensor,
+    riemann_tensor,
+    scalar_curvature,
+    sectional_curvature,
+    volume_element,
+)
 from latentgeo.metrics import (
     EuclideanMetric,
+    LocalPCAMetric,
     Metric,
+    ensemble_pullback_metric,
     expected_pullback_metric,
+    fisher_pullback_metric,
     metric_from_function,
     pullback_metric,
 )
-from latentgeo.statistics import GeodesicKMeans
+from latentgeo.statistics import FrechetMeanResult, GeodesicKMeans, frechet_mean
 
 __all__ = [
     "BoundaryValue",
     "ConvergenceWarning",
+    "DiagonalNormal",
     "EuclideanMetric",
+    "FrechetMeanResult",
     "GeodesicKMeans",
     "GeodesicResult",
     "Georce",
     "GraphSearch",
+    "LatentManifold",
+    "LocalPCAMetric",
     "Metric",
     "MinimizeEnergy",
     "Shooting",
     "Status",
+    "christoffel_symbols",
     "distance",
+    "ensemble_pullback_metric",
     "expected_pullback_metric",
     "expmap",
+    "fisher_pullback_metric",
+    "fisher_rao_distance",
+    "fisher_rao_geodesic",
+    "frechet_mean",
     "geodesic",
     "geodesic_acceleration",
+    "log_volume_element",
     "logmap",
     "metric_from_function",
+    "parallel_transport",
     "pullback_metric",
+    "ricci_tensor",
+    "riemann_tensor",
+    "scalar_curvature",
+    "sectional_curvature",
+    "volume_element",
 ]

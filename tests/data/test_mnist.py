@@ -1,8 +1,5 @@
 import gzip
-import os
-from pathlib import Path
 
-import pooch
 import pytest
 import torch
 
@@ -12,27 +9,8 @@ TEST_FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 @pytest.fixture(scope="module")
-def mnist_dir():
-    shared = Path(__file__).parents[3] / "shared" / "data"
-    for root in filter(None, (os.environ.get("LATENTGEO_DATA"), shared)):
-        for folder in (Path(root), Path(root) / "mnist"):
-            if (folder / TEST_FILES[0]).is_file():
-                return folder
-    pytest.skip("needs MNIST in LATENTGEO_DATA or ../shared/data")
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch, tmp_path_factory):
-    """No network, no user cache, no variable."""
-
-    def refuse(*_, **__):
-        raise ConnectionError("no network in the tests")
-
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(pooch, "retrieve", refuse)
-    monkeypatch.setattr(pooch, "os_cache", lambda _: cache)
-    monkeypatch.delenv("LATENTGEO_DATA", raising=False)
-    return cache
+def mnist_dir(provided):
+    return provided("mnist", TEST_FILES[0])
 
 
 def test_the_test_split_is_the_canonical_one(mnist_dir):

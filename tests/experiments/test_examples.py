@@ -45,3 +45,15 @@ def test_the_example_of_pythae_says_what_to_install(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SystemExit, match="pip install pythae"):
         load("pythae_decoder")
+
+
+def test_five_ways_between_two_images(tmp_path, capsys):
+    load("fisher_rao_interpolation").main(epochs=2, out=tmp_path / "p.png")
+    assert "Fisher-Rao distance of the two posteriors" in capsys.readouterr().out
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_three_metrics_of_one_decoder(tmp_path, capsys):
+    load("three_metrics").main(out=tmp_path / "p.png")
+    assert capsys.readouterr().out.count("6 curves") == 3
+    assert (tmp_path / "p.png").stat().st_size > 10_000

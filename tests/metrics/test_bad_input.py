@@ -22,6 +22,10 @@ METRICS = {
     "ambient": lg.pullback_metric(
         network(3, 3), ambient=lg.metric_from_function(lambda x: torch.diag_embed(x**2))
     ),
+    "Fisher": lg.fisher_pullback_metric(lambda z: torch.distributions.Bernoulli(logits=z)),
+    "Fisher, without immersion": lg.fisher_pullback_metric(lambda z: torch.distributions.Normal(z, z.exp())),
+    "ensemble": lg.ensemble_pullback_metric([network(3, 5), network(3, 2)]),
+    "local PCA": lg.LocalPCAMetric(torch.zeros(2, 3), bandwidth=1.0, rho=1.0),
     "function": lg.metric_from_function(lambda z: torch.diag_embed(z.square() + 1)),
 }
 GOOD = torch.zeros(4, 3, dtype=torch.float64)

@@ -1,13 +1,23 @@
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
 from latentgeo.models import VAE, MLPDecoder, MLPEncoder, RBFPrecision
-from latentgeo.training import Checkpoint, EpochRecord, History, load_checkpoint, save_checkpoint
+from latentgeo.training import (
+    Checkpoint,
+    EpochRecord,
+    History,
+    checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def network():
@@ -85,6 +95,30 @@ def test_one_flipped_bit_is_noticed(tmp_path):
         load_checkpoint(path, network())
 
 
+@given(place=st.integers(0, 10**9), change=st.integers(1, 255))
+def test_any_other_byte_is_noticed_or_says_the_same(tmp_path_factory, place, change):
+    path = tmp_path_factory.mktemp("flipped") / "c.safetensors"
+    model, optimizer = trained()
+    save_checkpoint(path, model, optimizer, epoch=3, history=History([EpochRecord(3, 0.5, 1.0)]))
+    expected, content = Checkpoint.read(path), bytearray(path.read_bytes())
+    # As often in the header, which is the smaller part, as in the tensors.
+    header = 8 + int.from_bytes(content[:8], "little")
+    content[place % (header if place % 2 else len(content))] ^= change
+    path.write_bytes(content)
+    try:
+        found = Checkpoint.read(path)
+    except ValueError as error:
+        assert "c.safetensors" in str(error)
+        return
+    assert (found.epoch, found.optimizer, found.history) == (
+        expected.epoch,
+        expected.optimizer,
+        expected.history,
+    )
+    assert found.tensors.keys() == expected.tensors.keys()
+    assert all(torch.equal(value, found.tensors[name]) for name, value in expected.tensors.items())
+
+
 def test_other_files_are_refused_and_never_unpickled(tmp_path):
     class Bomb:
         def __reduce__(self):
@@ -96,7 +130,7 @@ def test_other_files_are_refused_and_never_unpickled(tmp_path):
         load_checkpoint(path, network())
     assert not (tmp_path / "exploded").exists()
     save_file({"weight": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="not a 'latentgeo checkpoint 1'"):
+    with pytest.raises(ValueError, match="not a 'latentgeo checkpoint 2'"):
         load_checkpoint(path, network())
 
 
@@ -132,6 +166,22 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(tmp_path, mon
 
     monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(path, model, optimizer, epoch=2)
+    assert list(tmp_path.iterdir()) == [path]
+    assert Checkpoint.read(path).epoch == 1
+
+
+def test_a_write_that_breaks_off_leaves_the_old_checkpoint_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    model, optimizer = trained()
+    save_checkpoint(path, model, optimizer, epoch=1)
+
+    def broken(_, file, **__):
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save_file", broken)
+    with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, model, optimizer, epoch=2)
     assert list(tmp_path.iterdir()) == [path]
     assert Checkpoint.read(path).epoch == 1

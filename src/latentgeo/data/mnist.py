@@ -1,10 +1,7 @@
 """The MNIST handwritten digits, from their four original idx files."""
 
-import gzip
 import hashlib
 import math
-import os
-import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,6 +10,7 @@ import numpy as np
 import pooch
 import torch
 
+from latentgeo.data.files import listed, places, uncompressed, user_cache
 from latentgeo.data.images import LabelledImages
 
 _MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -86,20 +84,17 @@ def load_mnist(
 
 def _locate(file: _IdxFile, data_dir: str | PathLike[str] | None) -> Path:
     """Where the file is, after downloading it if need be."""
-    cache = Path(pooch.os_cache("latentgeo"))
-    roots = [Path(root) for root in (data_dir, os.environ.get("LATENTGEO_DATA")) if root]
-    places = [folder for root in (*roots, cache) for folder in (root, root / "mnist")]
-    for folder in places:
+    folders = places(data_dir, "mnist")
+    for folder in folders:
         if (folder / file.name).is_file():
             return folder / file.name
     try:
         path = pooch.retrieve(
-            _MIRROR + file.name, f"md5:{file.stream}", fname=file.name, path=cache / "mnist"
+            _MIRROR + file.name, f"md5:{file.stream}", fname=file.name, path=user_cache() / "mnist"
         )
     except (OSError, ValueError) as error:
-        looked = ", ".join(str(folder) for folder in places)
         raise FileNotFoundError(
-            f"MNIST: {file.name} is not in {looked}, and could not be downloaded from {_MIRROR} "
+            f"MNIST: {file.name} is not in {listed(folders)}, and could not be downloaded from {_MIRROR} "
             f"({type(error).__name__}). Put the four files {', '.join(_names())} into one directory and "
             "name it by data_dir or by the environment variable LATENTGEO_DATA."
         ) from error
@@ -112,10 +107,7 @@ def _names() -> list[str]:
 
 def _read_idx(path: Path, checksum: str) -> np.ndarray:
     """The array in a gzipped idx file of bytes: a magic number, the dimensions, the values."""
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no complete gzip file: {error}") from error
+    content = uncompressed(path)
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != checksum:
         raise ValueError(f"{path} is corrupt: its uncompressed MD5 is {found}, expected {checksum}")

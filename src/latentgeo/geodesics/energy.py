@@ -256,6 +256,7 @@ class QuadratureEnergy(CurveEnergy):
 
 def curve_energy(metric: Metric, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> CurveEnergy:
     """The discrete energy for a metric: by its immersion, where it has one."""
+    metric = metric.resolved(start)
     if metric.immersion is not None:
         return ImmersedEnergy(metric.immersion, start, end)
     return QuadratureEnergy(metric, start, end)

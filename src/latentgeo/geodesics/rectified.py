@@ -61,8 +61,10 @@ def warn_if_piecewise_linear(
         >>> [w.category.__name__ for w in caught]
         ['PiecewiseLinearWarning']
     """
-    immersion = metric.immersion
-    if immersion is None or inside_transform():
+    if inside_transform():
+        return 0
+    immersion = metric.resolved(start).immersion
+    if immersion is None:
         return 0
     with torch.inference_mode(False), torch.no_grad():
         start, end = start.detach().clone(), end.detach().clone()

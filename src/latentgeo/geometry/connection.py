@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_tangent
+from latentgeo.metrics.arguments import check_points, check_tangent
 from latentgeo.metrics.metric import check_metric
 
 # Relative ridge, in units of machine epsilon, without which a singular metric has no inverse.
@@ -56,6 +58,7 @@ def geodesic_acceleration(
     shape = torch.broadcast_shapes(z.shape, v.shape)
     d = shape[-1]
     flat, velocity = z.expand(shape).reshape(-1, d), v.expand(shape).reshape(-1, d)
+    metric = metric.resolved(flat)
     if metric.immersion is not None:
         jacobian = metric.immersion.jacobian(flat)
         bend = metric.immersion.second_pushforward(flat, velocity)
@@ -66,18 +69,84 @@ def geodesic_acceleration(
         change = torch.func.jvp(lambda x: _apply(metric(x), velocity), (flat.contiguous(),), (velocity,))[1]
         slope = torch.func.grad(lambda x: (velocity * _apply(metric(x), velocity)).sum() / 2)(flat)
         force = change - slope
-    return -_solve(matrix, force).reshape(shape)
+    return -solve(matrix, force[:, :, None]).reshape(shape)
 
 
-def _solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """G⁻¹ right, with the relative ridge."""
+def christoffel_symbols(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d d"]:
+    """The Christoffel symbols of the second kind Γ[..., k, i, j], upper index first.
+
+    ∇_i ∂_j = Γᵏ_ij ∂_k. For a pull-back metric of F with Jacobian J they are the tangential part of the second
+    derivatives, Γ_ij = (JᵀJ)⁻¹ Jᵀ d²F(e_i, e_j), without a derivative of G; otherwise
+
+        Γᵏ_ij = 1/2 Gᵏˡ (∂_i G_jl + ∂_j G_il - ∂_l G_ij).
+
+    Where G is singular, G + ρ tr(G)/d I takes its place, with ρ of the order of rounding.
+
+    Args:
+        metric: the metric G.
+        z: (..., d) points.
+
+    Returns:
+        (..., d, d, d), symmetric in the last two indices, per latent unit; differentiable.
+
+    Raises:
+        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapter 2.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import christoffel_symbols, metric_from_function
+        >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
+        >>> christoffel_symbols(half_plane, torch.tensor([0.0, 2.0]))
+        tensor([[[ 0.0000, -0.5000],
+                 [-0.5000,  0.0000]],
+        <BLANKLINE>
+                [[ 0.5000,  0.0000],
+                 [ 0.0000, -0.5000]]])
+    """
+    check_metric(metric)
+    check_points("z", z)
+    d = z.shape[-1]
+    return connection(metric, z.reshape(-1, d)).reshape(*z.shape, d, d)
+
+
+def connection(metric: Metric, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d d d"]:
+    """Γ[n, k, i, j] at points (n, d), as a function that can be differentiated."""
+    metric = metric.resolved(z)
+    if metric.immersion is not None:
+        jacobian = metric.immersion.jacobian(z)
+        matrix = jacobian.mT @ jacobian
+        lowered = torch.einsum("nml,nmij->nlij", jacobian, metric.immersion.hessian(z))
+    else:
+        matrix, slope = metric(z), matrix_slope(metric, z)
+        lowered = (slope.permute(0, 2, 3, 1) + slope.permute(0, 2, 1, 3) - slope) / 2
+    return solve(matrix, lowered.flatten(2)).reshape(lowered.shape)
+
+
+def matrix_slope(function: Callable[[Tensor], Tensor], z: Float[Tensor, "n d"]) -> Float[Tensor, "n d ..."]:
+    """The derivatives ∂_c A(z) of a field of tensors A, as [n, c, ...]."""
+    z = z.contiguous()
+    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+
+    def along(direction: Tensor) -> Tensor:
+        return torch.func.jvp(function, (z,), (direction.expand_as(z).contiguous(),))[1]
+
+    return torch.func.vmap(along, out_dims=1)(basis)
+
+
+def solve(
+    matrix: Float[Tensor, "*batch d d"], right: Float[Tensor, "*batch d k"]
+) -> Float[Tensor, "*batch d k"]:
+    """G⁻¹ right, with the relative ridge; NaN where G is not finite."""
     mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)
     scale = torch.where(mean > 0, mean, 1)[..., None, None]
     unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     ridge = _RIDGE * torch.finfo(matrix.dtype).eps
     factor, failed = torch.linalg.cholesky_ex(matrix / scale + ridge * unit)
-    solution = torch.cholesky_solve(right[..., None] / scale, factor)[..., 0]
-    return torch.where((failed == 0)[..., None], solution, torch.nan)
+    solution = torch.cholesky_solve(right / scale, factor)
+    return torch.where((failed == 0)[..., None, None], solution, torch.nan)
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -35,3 +35,11 @@ def check_tangent(z: Tensor, name: str, v: Tensor) -> None:
         )
     if any(a != b and 1 not in (a, b) for a, b in zip(z.shape[:-1][::-1], v.shape[:-1][::-1], strict=False)):
         raise ValueError(f"{name} must broadcast against z of shape {tuple(z.shape)}, got {describe(v)}")
+
+
+def check_chunk_size(chunk_size: int | None) -> None:
+    """Refuses what is neither a positive integer nor None."""
+    if chunk_size is not None and (
+        not isinstance(chunk_size, int) or isinstance(chunk_size, bool) or chunk_size < 1
+    ):
+        raise ValueError(f"chunk_size must be a positive integer or None, got {chunk_size!r}")

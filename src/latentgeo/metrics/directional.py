@@ -29,7 +29,8 @@ def by_forward_mode(f: Function, z: Tensor, tangents: Tensor) -> Tensor:
     push = functools.partial(_pushed, f, z)
     if tangents.shape[0] == 1:
         return push(tangents[0])[:, None]
-    return torch.func.vmap(push, out_dims=1)(tangents)
+    # out_dims=1 fails where the answer does not depend on the tangent
+    return torch.func.vmap(push)(tangents).transpose(0, 1)
 
 
 def by_repeated_forward_mode(f: Function, z: Tensor, tangents: Tensor) -> Tensor:

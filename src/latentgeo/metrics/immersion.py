@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.metrics.arguments import check_chunk_size
 from latentgeo.metrics.directional import (
     ROWS,
     Mode,
@@ -47,10 +48,7 @@ class Immersion:
         decoder: Decoder | None = None,
         chunk_size: int | None = None,
     ) -> None:
-        if chunk_size is not None and (
-            not isinstance(chunk_size, int) or isinstance(chunk_size, bool) or chunk_size < 1
-        ):
-            raise ValueError(f"chunk_size must be a positive integer or None, got {chunk_size!r}")
+        check_chunk_size(chunk_size)
         self.function = function
         self.decoder = decoder
         self.chunk_size = chunk_size
@@ -89,6 +87,16 @@ class Immersion:
         z, v = (x.clone(memory_format=torch.contiguous_format) for x in (z, v))
         return self._in_chunks(push, 1, z, v)
 
+    def hessian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n m d d"]:
+        """All second derivatives d²F(e_i, e_j) at each of n points, by nested directional derivatives."""
+        n, d = z.shape
+        mode = self._mode_for(z)
+        basis = torch.eye(d, dtype=z.dtype, device=z.device)[:, None].expand(d, n, d).contiguous()
+        push = functools.partial(_push_all_twice, mode, self.function)
+        z = z.clone(memory_format=torch.contiguous_format)
+        pushed = self._in_chunks(push, ROWS[mode](d) ** 2, z, basis.transpose(0, 1))  # (n, d, d * m)
+        return pushed.unflatten(2, (d, -1)).permute(0, 3, 1, 2)
+
     def _in_chunks(self, evaluate: Callable[..., Tensor], rows: int, *batches: Tensor) -> Tensor:
         """Evaluates batches in pieces that put at most chunk_size rows at once, so many a point, through F."""
         if self.chunk_size is None or batches[0].shape[0] * rows <= self.chunk_size:
@@ -105,7 +113,7 @@ class Immersion:
         if inside_transform():  # no value can be looked at here, so a point of our own has to do
             try:
                 with outside_transforms():
-                    return self._choose_mode(torch.zeros(2, z.shape[1], dtype=z.dtype, device=z.device))
+                    return self._choose_mode(torch.full((2, z.shape[1]), 0.5, dtype=z.dtype, device=z.device))
             except RuntimeError:  # F itself is made of their tensors, say of parameters
                 return by_forward_mode
         self._mode = self._choose_mode(z[:2].detach())
@@ -158,3 +166,16 @@ def _push(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Te
 
 def _push_twice(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:
     return mode(lambda x: mode(f, x, vectors[None])[:, 0], points, vectors[None])[:, 0]
+
+
+def _push_all_twice(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:
+    tangents = vectors.transpose(0, 1)
+    # the inner derivative is a function of any number of rows, as a mode may repeat the batch
+    inner = functools.partial(_push_basis, mode, f)
+    return mode(inner, points, tangents)
+
+
+def _push_basis(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    n, d = points.shape
+    basis = torch.eye(d, dtype=points.dtype, device=points.device)[:, None].expand(d, n, d)
+    return mode(f, points, basis.contiguous()).flatten(1)

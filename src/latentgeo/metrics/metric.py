@@ -28,6 +28,14 @@ class Metric(ABC):
         """The map F with G = J_Fᵀ J_F, where one is known."""
         return None
 
+    def resolved(self, z: Float[Tensor, "*batch d"]) -> Metric:
+        """The metric as it is known once the decoder has answered at z: itself, as a rule.
+
+        Of a decoder into distributions only the answer tells the family, and with it whether there is an immersion:
+        whoever asks for :attr:`immersion` asks this metric for it.
+        """
+        return self
+
     @abstractmethod
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """The matrix G(z) of the metric in latent coordinates."""

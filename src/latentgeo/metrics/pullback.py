@@ -46,7 +46,7 @@ class ImmersedMetric(Metric):
         self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
     ) -> Float[Tensor, "..."]:
         """The product <J u, J v>, by two directional derivatives (one where u is v)."""
-        flat, tangents, shape = _flattened(z, u, v)
+        flat, tangents, shape = flattened(z, u, v)
         pushed = self._immersion.pushforward(flat, tangents)
         return (pushed[:, 0] * pushed[:, -1]).sum(-1).reshape(shape)
 
@@ -93,7 +93,7 @@ class AmbientPullbackMetric(Metric):
         self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
     ) -> Float[Tensor, "..."]:
         """The ambient product of J u and J v at f(z), by two directional derivatives (one where u is v)."""
-        flat, tangents, shape = _flattened(z, u, v)
+        flat, tangents, shape = flattened(z, u, v)
         pushed = self._map.pushforward(flat, tangents)
         return self._ambient_inner(self._map(flat), pushed[:, 0], pushed[:, -1]).reshape(shape)
 
@@ -251,7 +251,7 @@ def _mean_and_std(output: object) -> tuple[Any, Any]:
     )
 
 
-def _flattened(z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
+def flattened(z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
     """Points (n, d) and the one or two tangents (k, n, d) of a broadcast batch, and the shape of that batch."""
     check_tangent(z, "u", u)
     check_tangent(z, "v", v)

@@ -1,33 +1,32 @@
-"""Multilayer perceptrons: an encoder with a diagonal Gaussian posterior, and a decoder."""
+"""Multilayer perceptrons: an encoder with a Gaussian posterior, and a decoder."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution
+
+from latentgeo.models.heads import Posterior, PosteriorHead
 
 Activation = Callable[[], nn.Module]
-Posterior = Literal["diagonal", "chain", "grid"]
 
 
 class MLPEncoder(nn.Module):
     """A perceptron from data to a Gaussian over the latent space.
 
-    q(z | x) = N(μ(x), diag σ(x)²), with (μ, log σ²) the two halves of the last linear layer.
+    The hidden layers, each followed by the activation, then one linear layer to the parameters of q(z | x): by
+    default N(μ(x), diag σ(x)²) from (μ, log σ²). The weights have PyTorch's initialization.
 
     Args:
         in_features: number of values in one datum, D.
         latent_dim: latent dimension, d.
         hidden: widths of the hidden layers, input side first; may be empty.
         activation: makes the module between layers, such as `nn.ReLU`.
-        posterior: family of q(z | x); only `"diagonal"` is there so far.
+        posterior: family of q(z | x), see :class:`PosteriorHead`.
 
     Raises:
         ValueError: a width below one, or an unknown posterior.
-        NotImplementedError: a posterior that is not there yet.
 
     References:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv 1312.6114.
@@ -49,35 +48,27 @@ class MLPEncoder(nn.Module):
         posterior: Posterior = "diagonal",
     ) -> None:
         super().__init__()
-        if posterior in ("chain", "grid"):
-            raise NotImplementedError(f"posterior: only 'diagonal' is supported so far, got {posterior!r}")
-        if posterior != "diagonal":
-            raise ValueError(f"posterior: expected 'diagonal', 'chain' or 'grid', got {posterior!r}")
         self.in_features = in_features
         self.latent_dim = latent_dim
         _check_widths({"in_features": in_features, "latent_dim": latent_dim}, hidden)
-        self.net = nn.Sequential(*_layers((in_features, *hidden, 2 * latent_dim), activation))
+        widths = (in_features, *hidden)
+        self.net = nn.Sequential(*_hidden_layers(widths, activation))
+        self.head = PosteriorHead(widths[-1], latent_dim, posterior)
 
-    def forward(self, x: Float[Tensor, "..."]) -> Independent:
+    def forward(self, x: Float[Tensor, "..."]) -> Distribution:
         """q(z | x), with batch shape (...) and event shape (d,).
 
         Args:
             x: data (..., D), or shaped like images (N, C, H, W) with C·H·W = D.
 
-        Returns:
-            `Independent(Normal(mean, std), 1)`. Its arguments are not validated, since that
-            would read values and so break under `torch.func.vmap`.
-
         Raises:
             ValueError: neither the last dimension nor one datum of `x` holds D values.
         """
-        mean, log_variance = self.net(_flat(x, self.in_features)).chunk(2, dim=-1)
-        std = torch.exp(0.5 * log_variance)
-        return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False)
+        return self.head(self.net(_flat(x, self.in_features)))
 
 
 class MLPDecoder(nn.Module):
-    """A perceptron from the latent space to data.
+    """A perceptron from the latent space to data. The weights have PyTorch's initialization.
 
     Args:
         latent_dim: latent dimension, d.
@@ -110,7 +101,8 @@ class MLPDecoder(nn.Module):
         self.latent_dim = latent_dim
         self.out_features = out_features
         _check_widths({"latent_dim": latent_dim, "out_features": out_features}, hidden)
-        layers = _layers((latent_dim, *hidden, out_features), activation)
+        widths = (latent_dim, *hidden)
+        layers = [*_hidden_layers(widths, activation), nn.Linear(widths[-1], out_features)]
         if output_activation is not None:
             layers.append(output_activation())
         self.net = nn.Sequential(*layers)
@@ -135,11 +127,11 @@ def _check_widths(widths: dict[str, int], hidden: Sequence[int]) -> None:
         raise ValueError(f"hidden: expected positive integers, got {tuple(hidden)!r}")
 
 
-def _layers(widths: tuple[int, ...], activation: Activation) -> list[nn.Module]:
-    """Linear layers through `widths`, with an activation between them and none after the last."""
-    layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
-    for width, following in pairwise(widths[1:]):
-        layers += [activation(), nn.Linear(width, following)]
+def _hidden_layers(widths: tuple[int, ...], activation: Activation) -> list[nn.Module]:
+    """Linear layers through `widths`, each followed by the activation."""
+    layers: list[nn.Module] = []
+    for width, following in pairwise(widths):
+        layers += [nn.Linear(width, following), activation()]
     return layers
 
 

@@ -12,7 +12,7 @@ Likelihood = Literal["bernoulli", "gaussian"]
 
 
 class StdProvider(Protocol):
-    """What a Gaussian VAE asks of its `variance`: ConstantStd and RBFPrecision answer it."""
+    """What a Gaussian VAE asks of its `variance`: ConstantStd, NetworkStd and RBFPrecision answer it."""
 
     def std(self, z: Tensor) -> Tensor:
         """The standard deviation of the outputs at z (..., d): a scalar, or (..., D)."""
@@ -30,7 +30,8 @@ class VAE(nn.Module):
         decoder: maps (N, d) to (N, *event).
         likelihood: `"bernoulli"` for data in [0, 1], or `"gaussian"`.
         variance: for `"gaussian"`, a module with `std(z)`; by default one learnable
-            `ConstantStd()`. `latentgeo.training.fit_precision` puts an `RBFPrecision` in its place.
+            `ConstantStd()`. `NetworkStd` is trained with the decoder; `latentgeo.training.fit_precision` puts an
+            `RBFPrecision` in its place.
 
     Raises:
         ValueError: an unknown likelihood, or a variance beside a Bernoulli likelihood.
@@ -83,14 +84,25 @@ class VAE(nn.Module):
             `Independent(Bernoulli(logits))` or `Independent(Normal(mean, std))`. Arguments and values
             are not validated: grey levels between 0 and 1 have a Bernoulli score too, and reading
             values would break under `torch.func.vmap`.
+
+        Raises:
+            ValueError: the variance has another number of outputs than the decoder.
         """
-        output = self.decoder(z)
-        event_dims = output.dim() - z.dim() + 1
+        # Decoders are promised one batch dimension only: convolutions could not take two.
+        output = self.decoder(z.reshape(-1, z.shape[-1])).to(z.dtype)  # also under autocast
+        event_dims = output.dim() - 1
+        output = output.reshape(z.shape[:-1] + output.shape[1:])
         if self.likelihood == "bernoulli":
             base: Distribution = Bernoulli(logits=output, validate_args=False)
         else:
             std = cast(StdProvider, self.variance).std(z)
-            std = std if std.dim() == 0 else std.reshape(output.shape)
+            if std.dim() > 0:
+                if std.numel() != output.numel():
+                    raise ValueError(
+                        f"variance: expected one standard deviation for each of the decoder's outputs "
+                        f"{tuple(output.shape)}, got {tuple(std.shape)}"
+                    )
+                std = std.reshape(output.shape)
             base = Normal(output, std, validate_args=False)
         return Independent(base, event_dims, validate_args=False)
 

@@ -11,6 +11,7 @@ from matplotlib.colors import Colormap, LogNorm
 from matplotlib.image import AxesImage
 from torch import Tensor
 
+from latentgeo.geometry import log_volume_element
 from latentgeo.metrics import Metric
 
 _ROWS_AT_ONCE = 4096
@@ -99,6 +100,5 @@ def _area(metric: Metric, bounds: Tensor, resolution: int) -> np.ndarray:
     )
     cells = torch.cartesian_prod(y, x).flip(1)
     with torch.no_grad():
-        parts = [torch.linalg.slogdet(metric(part).double()) for part in cells.split(_ROWS_AT_ONCE)]
-    area = torch.cat([torch.where(part.sign > 0, (part.logabsdet / 2).exp(), 0) for part in parts])
-    return area.reshape(rows, columns).cpu().numpy()
+        parts = [log_volume_element(metric, part) for part in cells.split(_ROWS_AT_ONCE)]
+    return torch.cat(parts).double().exp().reshape(rows, columns).cpu().numpy()

@@ -1,18 +1,32 @@
-"""Training the reference models: objectives, one loop, checkpoints."""
+"""Training the reference models: objectives and bounds, one loop, checkpoints."""
 
+from latentgeo.training.binarization import static_binarization
+from latentgeo.training.bounds import renyi_bound
 from latentgeo.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from latentgeo.training.evaluation import evaluate
 from latentgeo.training.history import EpochRecord, History
+from latentgeo.training.importance import IWAE, Renyi
+from latentgeo.training.weights import log_weights
 from latentgeo.training.loop import fit
-from latentgeo.training.objectives import ELBO
+from latentgeo.training.objectives import ELBO, ReconstructionLoss
 from latentgeo.training.precision import fit_precision
+from latentgeo.training.schedules import BurdaSchedule
 
 __all__ = [
     "ELBO",
+    "IWAE",
+    "BurdaSchedule",
     "Checkpoint",
     "EpochRecord",
     "History",
+    "ReconstructionLoss",
+    "Renyi",
+    "evaluate",
     "fit",
     "fit_precision",
     "load_checkpoint",
+    "log_weights",
+    "renyi_bound",
     "save_checkpoint",
+    "static_binarization",
 ]

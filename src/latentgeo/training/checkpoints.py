@@ -1,7 +1,7 @@
 """Checkpoints of a training run: one safetensors file, its header in JSON, never a pickle.
 
 The tensors are `model.*` (the state dict), `optimizer.*` and `rng.*`; everything that is not a
-tensor stands in the header as JSON, with a checksum of the tensors' bytes.
+tensor stands in the header as JSON, and beside it a checksum of that text and of the tensors.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from latentgeo.training.history import EpochRecord, History
 
-_FORMAT = "latentgeo checkpoint 1"
+_FORMAT = "latentgeo checkpoint 2"
 
 
 @dataclass
@@ -108,16 +108,18 @@ class Checkpoint:
         """Write the file beside its place and move it there, so that no reader sees half of it."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        header = {
-            "format": _FORMAT,
-            "epoch": self.epoch,
-            "optimizer": self.optimizer,
-            "history": [asdict(record) for record in self.history],
-            "sha256": _digest(self.tensors),
-        }
+        header = json.dumps(
+            {
+                "format": _FORMAT,
+                "epoch": self.epoch,
+                "optimizer": self.optimizer,
+                "history": [asdict(record) for record in self.history],
+            }
+        )
+        metadata = {"latentgeo": header, "sha256": _digest(header, self.tensors)}
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            save_file(self.tensors, temporary, metadata={"latentgeo": json.dumps(header)})
+            save_file(self.tensors, temporary, metadata=metadata)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -139,14 +141,12 @@ class Checkpoint:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(f"path: {path} is truncated or no safetensors file: {error}") from error
-        try:
-            header = json.loads(metadata.get("latentgeo", "null"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"path: {path} has a corrupt header: {error}") from error
-        if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        text = metadata.get("latentgeo", "")
+        if not text.startswith(f'{{"format": "{_FORMAT}"'):
             raise ValueError(f"path: {path} is a safetensors file, but not a {_FORMAT!r}")
-        if header["sha256"] != _digest(tensors):
-            raise ValueError(f"path: {path} is corrupt: its tensors do not match their checksum")
+        if metadata.get("sha256") != _digest(text, tensors):
+            raise ValueError(f"path: {path} is corrupt: its content does not match its checksum")
+        header = json.loads(text)
         history = History([EpochRecord(**record) for record in header["history"]])
         return cls(epoch=header["epoch"], tensors=tensors, optimizer=header["optimizer"], history=history)
 
@@ -218,10 +218,11 @@ def _split(entry: dict[str, Any], prefix: str, tensors: dict[str, Tensor]) -> di
     return plain
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over the names and bytes of the tensors, in the order of the names."""
-    digest = hashlib.sha256()
+def _digest(header: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over the header, and the names, kinds and bytes of the tensors, in the order of the names."""
+    digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

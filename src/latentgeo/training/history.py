@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import overload
@@ -10,11 +10,19 @@ from typing import overload
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: its number from 1, the mean loss over its data, and its duration in seconds."""
+    """One epoch.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: the mean over the training data, each batch met with the weights of its step.
+        seconds: how long the training took, without validation.
+        validation: the mean of the loss over held-out data after the epoch; None where there were none.
+    """
 
     epoch: int
     loss: float
     seconds: float
+    validation: float | None = None
 
 
 @dataclass
@@ -34,12 +42,17 @@ class History(Sequence[EpochRecord]):
         """The mean loss of every epoch."""
         return [record.loss for record in self.records]
 
+    @property
+    def validation(self) -> list[float | None]:
+        """The held-out loss after every epoch, None where there were no data for it."""
+        return [record.validation for record in self.records]
+
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write the columns epoch, loss and seconds."""
+        """Write the columns epoch, loss, seconds and validation, the last one empty where it is None."""
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("epoch", "loss", "seconds"))
-            writer.writerows((record.epoch, record.loss, record.seconds) for record in self.records)
+            writer.writerow(column.name for column in fields(EpochRecord))
+            writer.writerows(astuple(record) for record in self.records)
 
     def __len__(self) -> int:
         return len(self.records)

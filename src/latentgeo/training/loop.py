@@ -1,11 +1,11 @@
 """The training loop: one, for every model and objective."""
 
 import contextlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,16 @@ from tqdm.auto import tqdm
 
 from latentgeo.training.arrays import training_data
 from latentgeo.training.checkpoints import Checkpoint, load_checkpoint
+from latentgeo.training.evaluation import Objective, Transform, evaluate, mean_over_rows
 from latentgeo.training.generators import borrowed_generators, rng_states, set_rng_states
 from latentgeo.training.history import EpochRecord, History
+from latentgeo.training.modes import eval_mode
 from latentgeo.training.objectives import ELBO
 
-Objective = Callable[[Any, Tensor], Tensor]
+Schedule = Callable[[int], float]
+Callback = Callable[[nn.Module, int, int], object]
+
+_VALIDATION_SEED = 0  # the same draws after every epoch, so that its noise does not hide the progress
 
 
 def fit(
@@ -27,8 +32,13 @@ def fit(
     *,
     objective: Objective = ELBO(),  # noqa: B008 - frozen
     epochs: int,
-    batch_size: int = 100,
+    batch_size: int | None = 100,
     optimizer: torch.optim.Optimizer | None = None,
+    schedule: Schedule | None = None,
+    transform: Transform | None = None,
+    validation: Tensor | np.ndarray | None = None,
+    callback: Callback | None = None,
+    autocast: torch.dtype | None = None,
     seed: int | None = None,
     checkpoint_dir: str | PathLike[str] | None = None,
     checkpoint_every: int = 1,
@@ -40,13 +50,26 @@ def fit(
     The data stay in memory, on the model's device, and are shuffled anew for every epoch. The model is
     in training mode during the call and in **eval mode after it**, as metrics want it.
 
+    To compile the networks, call `model.encoder.compile()` and `model.decoder.compile()` before.
+
     Args:
         model: changed in place.
         data: (N, *event), floating; converted to the dtype and device of the model's parameters.
         objective: `objective(model, x)` is the scalar loss, a mean over the batch x (n, *event).
         epochs: passes over the data; after a resumed run, those before it included.
-        batch_size: rows a step; the last batch of an epoch may be smaller.
-        optimizer: over the parameters of `model`; by default Adam with rate 1e-3.
+        batch_size: rows a step; the last batch of an epoch may be smaller. None takes all rows in each
+            step, in their order.
+        optimizer: over the parameters of `model`; by default Adam with rate 1e-3, fused.
+        schedule: the learning rate of every epoch, `schedule(epoch)` with epochs from 1, such as
+            `BurdaSchedule()`; None leaves it to the optimizer.
+        transform: what is done to each batch before the objective sees it; `torch.bernoulli` draws grey
+            levels anew as black and white each time. Its draws follow `seed`.
+        validation: held-out data (M, *event), whose loss is recorded after each epoch: in eval mode, with the same
+            `transform`, and always with the same draws. The run goes as it would without.
+        callback: `callback(model, epoch, step)` is called after each step, both from 1, with the model in eval
+            mode. What it draws from torch's generators does not change the run; what it does to the weights does.
+        autocast: `torch.bfloat16` computes linear maps and convolutions in that precision; weights, and the
+            optimizer's state, keep theirs. It pays on GPUs, and on processors with instructions for it.
         seed: of shuffling and sampling. The run then draws from torch's global generators as seeded
             by it, and they are put back to where they were: the caller notices nothing. With None the run draws from
             them, and advances them, like any PyTorch code. Initial weights belong to the caller.
@@ -73,23 +96,28 @@ def fit(
         >>> import torch
         >>> from latentgeo.models import VAE, MLPDecoder, MLPEncoder
         >>> vae = VAE(MLPEncoder(64, 2, hidden=(32,)), MLPDecoder(2, 64, hidden=(32,)))
-        >>> history = fit(vae, torch.rand(100, 64), epochs=2, seed=0, progress=False)
+        >>> images = torch.rand(100, 64)
+        >>> history = fit(vae, images, epochs=2, transform=torch.bernoulli, seed=0, progress=False)
         >>> len(history), vae.training
         (2, False)
     """
     for name, value in {
         "epochs": epochs,
-        "batch_size": batch_size,
+        "batch_size": 1 if batch_size is None else batch_size,
         "checkpoint_every": checkpoint_every,
     }.items():
         if value < 1:
             raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+    if autocast not in (None, torch.bfloat16):
+        raise ValueError(f"autocast: expected torch.bfloat16, which needs no loss scaling, got {autocast}")
     if resume and checkpoint_dir is None:
         raise ValueError("checkpoint_dir: expected a directory with resume=True, got None")
     data = training_data(model, data)
-    device = data.device
+    if validation is not None:
+        validation = training_data(model, validation, "validation")
+    device, rows = data.device, batch_size or len(data)
     if optimizer is None:
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     file = None if checkpoint_dir is None else Path(checkpoint_dir) / "checkpoint.safetensors"
     history = History()
     done = saved = 0
@@ -107,23 +135,35 @@ def fit(
         stack.callback(model.eval)
         model.train()
         snapshot = None
-        losses = data.new_empty(-(-len(data) // batch_size))
+        losses = data.new_empty(-(-len(data) // rows))
         bar = tqdm(total=max(epochs - done, 0) * len(losses), unit="step", disable=not progress)
         stack.callback(bar.close)
+        precision = contextlib.nullcontext() if autocast is None else torch.autocast(device.type, autocast)
         try:
             for epoch in range(done + 1, epochs + 1):
                 began = time.perf_counter()
-                order = torch.randperm(len(data)).to(device)
-                for step, rows in enumerate(order.split(batch_size)):
-                    loss = objective(model, data[rows])
+                if schedule is not None:
+                    _set_learning_rate(optimizer, schedule(epoch), epoch)
+                for step, batch in enumerate(_batches(data, batch_size)):
+                    x = batch if transform is None else transform(batch)
+                    with precision:
+                        loss = objective(model, x)
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
                     losses[step] = loss.detach()
+                    if callback is not None:
+                        with borrowed_generators(device), eval_mode(model):
+                            callback(model, epoch, step + 1)
                     bar.update()
-                mean = _mean_loss(losses, epoch, len(data), batch_size)
-                _check_finite(model, epoch)
-                history.records.append(EpochRecord(epoch, mean, time.perf_counter() - began))
+                _check_losses(losses, epoch)
+                _check_weights(model, epoch)
+                mean, seconds = mean_over_rows(losses, len(data), rows), time.perf_counter() - began
+                held_out = None
+                if validation is not None:
+                    options = {"objective": objective, "batch_size": batch_size, "transform": transform}
+                    held_out = evaluate(model, validation, **options, seed=_VALIDATION_SEED)
+                history.records.append(EpochRecord(epoch, mean, seconds, held_out))
                 bar.set_postfix(epoch=epoch, loss=f"{mean:.5g}")
                 if file is not None:
                     rng = rng_states(device)
@@ -138,15 +178,31 @@ def fit(
     return history
 
 
+def _batches(data: Tensor, batch_size: int | None) -> Iterator[Tensor]:
+    """The batches of one epoch, shuffled; all the data as they are where there is no size."""
+    if batch_size is None:
+        yield data
+        return
+    for rows in torch.randperm(len(data)).to(data.device).split(batch_size):
+        yield data[rows]
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float, epoch: int) -> None:
+    """Give every group of parameters this rate."""
+    if not 0.0 <= rate < math.inf:
+        raise ValueError(f"schedule: expected a learning rate for epoch {epoch}, got {rate!r}")
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def _save(checkpoint: Checkpoint, file: Path) -> None:
     """Write the checkpoint and, beside it, its history to read."""
     checkpoint.write(file)
     checkpoint.history.to_csv(file.with_name("history.csv"))
 
 
-def _mean_loss(losses: Tensor, epoch: int, rows: int, batch_size: int) -> float:
-    """The mean over the rows, from the means over the batches, read from the device once an epoch."""
-    losses = losses.double().cpu()
+def _check_losses(losses: Tensor, epoch: int) -> None:
+    """Refuse losses that are not finite, read from the device once an epoch."""
     spoilt = (~losses.isfinite()).nonzero()
     if len(spoilt):
         step = int(spoilt[0])
@@ -154,12 +210,9 @@ def _mean_loss(losses: Tensor, epoch: int, rows: int, batch_size: int) -> float:
             f"the loss was {float(losses[step])} in epoch {epoch}, step {step + 1} of {len(losses)}: "
             "lower the learning rate, or look for NaN and infinity in the data"
         )
-    sizes = torch.full_like(losses, batch_size)
-    sizes[-1] = rows - batch_size * (len(losses) - 1)
-    return float((losses @ sizes) / rows)
 
 
-def _check_finite(model: nn.Module, epoch: int) -> None:
+def _check_weights(model: nn.Module, epoch: int) -> None:
     """Refuse spoilt weights: the last step of an epoch can spoil them after a loss that was finite."""
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):

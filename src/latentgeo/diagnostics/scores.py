@@ -1,0 +1,73 @@
+"""Decoding many latents for each datum in bounded memory, and scoring the data under what comes out."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution
+
+from latentgeo.diagnostics.arguments import check_count
+from latentgeo.diagnostics.protocol import LatentModel
+
+# Latents drawn together and data encoded together. They do not follow chunk_size, so that what is drawn from a
+# seed does not either; latents are small, and an encoder of this many images needs no more than a decoder does.
+LATENT_ROWS = 16_384
+DATA_ROWS = 256
+
+# Of decoded data by default: about 2,700 images of MNIST. The rest of a chunk, activations and the terms of the
+# likelihood, needs some ten times as much. On a CPU smaller chunks are no faster, and larger ones half as fast.
+_CHUNK_BYTES = 2**23
+
+Score = Callable[[object, Tensor], Tensor]
+
+
+def chunk_rows(chunk_size: int | None, x: Tensor) -> int:
+    """Rows to put through a decoder at once: `chunk_size`, or by default what the data's size allows."""
+    if chunk_size is None:
+        return max(1, _CHUNK_BYTES // (x[0].numel() * x.element_size()))
+    check_count("chunk_size", chunk_size)
+    return chunk_size
+
+
+def decoded_scores(
+    model: LatentModel,
+    z: Float[Tensor, "s n ..."],
+    x: Float[Tensor, "n ..."],
+    *,
+    chunk_size: int,
+    score: Score,
+) -> Float[Tensor, "s n"]:
+    """`score(decode(z_sn), x_n)` in float64, at most `chunk_size` rows decoded at once."""
+    latents = z.flatten(0, 1)
+    which = torch.arange(len(latents), device=x.device) % len(x)
+    parts = [
+        score(model.decode(points), x[rows]).double()
+        for points, rows in zip(latents.split(chunk_size), which.split(chunk_size), strict=True)
+    ]
+    return torch.cat(parts).reshape(z.shape[:2])
+
+
+def log_density(likelihood: object, x: Tensor) -> Tensor:
+    """The log-density p(x_n | z_n) (N,) under what a decoder answered for N rows."""
+    if not isinstance(likelihood, Distribution):
+        raise TypeError(
+            f"model: expected decode(z) to answer a Distribution, got {type(likelihood).__name__}; "
+            "see latentgeo.diagnostics.LatentModel for how to adapt a model"
+        )
+    value = _shaped(x, likelihood.batch_shape + likelihood.event_shape)
+    return likelihood.log_prob(value).reshape(len(x), -1).sum(1)
+
+
+def negative_error(output: object, x: Tensor) -> Tensor:
+    """The log-density (N,), or minus the squared error where a decoder answered tensors."""
+    if isinstance(output, Tensor):
+        return -(_shaped(x, output.shape) - output).square().reshape(len(x), -1).sum(1)
+    return log_density(output, x)
+
+
+def _shaped(x: Tensor, shape: torch.Size) -> Tensor:
+    """Data in the shape of their reconstruction: images are as good as vectors."""
+    if shape[:1] != x.shape[:1] or shape.numel() != x.numel():
+        raise ValueError(f"x: expected data of the decoder's output, {tuple(shape)}, got {tuple(x.shape)}")
+    return x.reshape(shape)

@@ -1,0 +1,50 @@
+"""Checks of normals at the public boundary."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.directional import inside_transform
+
+
+def check_precision(name: str, x: Tensor) -> None:
+    """Refuses what is not a tensor of single or double precision: closed forms over many scales need the digits."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch tensor, got {describe(x)}")
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be in float32 or float64, got {describe(x)}")
+
+
+def check_values(name: str, mean: Tensor, std: Tensor) -> None:
+    """Refuses means that are not finite, and deviations that are not finite or not positive.
+
+    Under a transform of torch.func no value can be looked at, and none is.
+    """
+    if inside_transform():
+        return
+    with torch.no_grad():
+        if not bool(((std > 0) & std.isfinite()).all()):
+            wrong = std[~((std > 0) & std.isfinite())].flatten()[0]
+            raise ValueError(f"the std of {name} must be positive and finite, got {float(wrong):.6g}")
+        if not bool(mean.isfinite().all()):
+            wrong = mean[~mean.isfinite()].flatten()[0]
+            raise ValueError(f"the mean of {name} must be finite, got {float(wrong):.6g}")
+
+
+def check_alike(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
+    """Refuses tensors of different dtype or device."""
+    if x.dtype != other.dtype or x.device != other.device:
+        raise ValueError(
+            f"{other_name} must have the dtype and device of {name}, {x.dtype} on {x.device}, "
+            f"got {other.dtype} on {other.device}"
+        )
+
+
+def check_broadcast(name: str, shape: torch.Size, other_name: str, other: torch.Size) -> None:
+    """Refuses batch shapes that do not broadcast."""
+    if any(a != b and 1 not in (a, b) for a, b in zip(shape[::-1], other[::-1], strict=False)):
+        raise ValueError(
+            f"{other_name} must broadcast against {name} of batch shape {tuple(shape)}, got {tuple(other)}"
+        )

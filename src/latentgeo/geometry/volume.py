@@ -1,0 +1,79 @@
+"""The Riemannian volume."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.metrics import Metric
+from latentgeo.metrics.arguments import check_points
+from latentgeo.metrics.metric import check_metric
+
+
+def log_volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+    """The logarithm 1/2 log det G(z) of the volume element, also called log magnification factor.
+
+    The determinant is taken in float64 by an LU factorization, of a pull-back metric from the Jacobian, so that the
+    smallest eigenvalues of G, the squares of what J has, are not lost beside the largest.
+
+    Args:
+        metric: the metric G.
+        z: (..., d) points.
+
+    Returns:
+        (...); -inf where G is singular, NaN where it is not finite; differentiable where G is regular, with
+        derivative zero where it is not.
+
+    Raises:
+        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+
+    References:
+        C. M. Bishop, M. Svensén, C. K. I. Williams, "Magnification factors for the GTM algorithm", 1997. M. P. do
+        Carmo, "Riemannian Geometry", 1992, chapter 1.
+
+    Example:
+        >>> import math, torch
+        >>> from latentgeo import EuclideanMetric, log_volume_element, pullback_metric
+        >>> log_volume_element(pullback_metric(lambda z: math.e * z), torch.zeros(3, 2)).round(decimals=3)
+        tensor([2., 2., 2.])
+    """
+    check_metric(metric)
+    check_points("z", z)
+    flat = z.reshape(-1, z.shape[-1])
+    metric = metric.resolved(flat)
+    if metric.immersion is not None:
+        jacobian = metric.immersion.jacobian(flat).double()
+        matrix = jacobian.mT @ jacobian
+    else:
+        matrix = metric(flat).double()
+    singular = torch.linalg.slogdet(matrix.detach()).sign <= 0
+    unit = torch.eye(flat.shape[1], dtype=matrix.dtype, device=matrix.device)
+    log_determinant = torch.linalg.slogdet(torch.where(singular[:, None, None], unit, matrix)).logabsdet
+    return torch.where(singular, -torch.inf, log_determinant / 2).to(z).reshape(z.shape[:-1])
+
+
+def volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+    """The volume element sqrt(det G(z)), by which Lebesgue measure in latent coordinates becomes Riemannian volume.
+
+    Args:
+        metric: the metric G.
+        z: (..., d) points.
+
+    Returns:
+        (...), in ambient units to the power d; it overflows where :func:`log_volume_element` does not.
+
+    Raises:
+        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapter 1.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import metric_from_function, volume_element
+        >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
+        >>> volume_element(half_plane, torch.tensor([0.0, 2.0]))
+        tensor(0.2500)
+    """
+    return log_volume_element(metric, z).exp()
