@@ -4,8 +4,8 @@
 
 The model is a Bernoulli VAE 784-200-200-50, mirrored, in batches of 100 digits of MNIST with Adam. The barest
 loops have no library in them: linear layers, cross-entropy, the divergence and the weights written out. The goal is
-`fit` within 1.15 of them. Beside it: Adam as it comes, which is not fused, bfloat16, compiled networks, and
-VR-max through all samples and through the largest alone. Everything in a table is timed in turns in one run; epochs of
+`fit` within 1.15 of them. Beside it: Adam as it comes, which is not fused, bfloat16, compiled networks, and VR-max
+through all samples and through the largest alone. Everything in a table is timed in turns in one run; epochs of
 several samples are over a tenth of the rows.
 """
 

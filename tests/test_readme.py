@@ -34,6 +34,19 @@ def test_first_example_runs() -> None:
     assert set(names["labels"].tolist()) == {0, 1, 2}
 
 
+def test_example_of_the_encoders_gaussians_runs() -> None:
+    torch.manual_seed(0)
+    data = torch.rand(40, 9)
+    names = {"torch": torch, "vae": VAE(MLPEncoder(9, 3), MLPDecoder(3, 9)).eval(), "data": data}
+    names |= {"x": data[:5], "y": data[5:10]}
+    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    with torch.no_grad():
+        exec(example, names)
+    assert names["way"].batch_shape == (12, 5)
+    assert names["center"].shape == (2, 3)
+    assert len(set(names["labels"].tolist())) == 10
+
+
 def test_linked_files_exist() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert links

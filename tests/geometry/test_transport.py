@@ -11,6 +11,7 @@ from torch import Tensor
 import latentgeo as lg
 import reference
 from latentgeo.gaussians import univariate
+from latentgeo.geometry import transport
 from laws import assert_near
 from spaces import (
     HALF_PLANE,
@@ -82,7 +83,7 @@ def test_around_a_circle_of_latitude_tangents_turn_by_the_solid_angle(colatitude
 
 @pytest.mark.parametrize("space", [NETWORKS[1], TORUS, PARABOLOID], ids=str)
 def test_any_curve_as_the_integrated_equation(space: Space) -> None:
-    """v' = -Γ(c', v) by Euler's method on Γ from finite differences, extrapolated; along a curve that bends."""
+    """The midpoint rule on Γ from finite differences, extrapolated, along a curve that bends."""
     base = space.points(1, torch.Generator().manual_seed(3))[0]
     d = len(base)
     directions = torch.linspace(-1, 1, 2 * d, dtype=torch.float64).reshape(2, d)
@@ -125,6 +126,14 @@ def test_lengths_and_angles_are_kept_and_maps_are_linear(space: Space, dtype: to
     assert_near(together, 2 * a - b, 1e-3 if dtype == torch.float32 else 1e-10)
     home = lg.parallel_transport(metric, curve.flip(1), a[:, -1])[:, -1]
     assert_near(home, u, 10 * tolerance)
+
+
+def test_many_latents_are_carried_as_few(monkeypatch) -> None:
+    """Beyond some dimension no matrices are formed."""
+    curve, v, _ = along(SPHERE_5, 6)
+    expected = lg.parallel_transport(SPHERE_5.metric(), curve, v)
+    monkeypatch.setattr(transport, "_DENSE", 4)
+    assert_near(lg.parallel_transport(SPHERE_5.metric(), curve, v), expected, 1e-13)
 
 
 def test_leading_dimensions_are_batch_and_broadcast() -> None:

@@ -105,7 +105,9 @@ def test_shortest_paths_follow_the_data() -> None:
     chord = torch.lerp(arc[:1], arc[-1:], torch.linspace(0, 1, 200)[:, None])
     matrix = lambda z: slow(arc, 0.15, 1e-2, z)  # noqa: E731
     assert float(result.length) < 0.6 * float(reference.polygon_length(matrix, chord[None], 1))
-    assert (result.points.norm(dim=2) - 1).abs().max() < 2 * 0.15  # that is, bandwidths, while the chord leaves by 1
+    assert (
+        result.points.norm(dim=2) - 1
+    ).abs().max() < 2 * 0.15  # that is, bandwidths, while the chord leaves by 1
 
 
 def test_transforms_of_torch(data: Tensor, points: Tensor) -> None:

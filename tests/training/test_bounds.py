@@ -193,9 +193,9 @@ def test_any_leading_shape_is_a_batch(batch):
 
 @pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="alpha: .* nan"):
+    with pytest.raises(ValueError, match=r"alpha: .* nan"):
         renyi_bound(torch.zeros(2, 3), math.nan)
-    with pytest.raises(ValueError, match="log_weights: .*S at least 1"):
+    with pytest.raises(ValueError, match=r"log_weights: .*S at least 1"):
         renyi_bound(torch.zeros(0, 3), 0.0)
     with pytest.raises(TypeError, match="log_weights: expected floating"):
         renyi_bound(torch.zeros(2, 3, dtype=torch.int64), 0.0)

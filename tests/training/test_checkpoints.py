@@ -107,14 +107,10 @@ def test_any_other_byte_is_noticed_or_says_the_same(tmp_path_factory, place, cha
     path.write_bytes(content)
     try:
         found = Checkpoint.read(path)
-    except ValueError as error:
-        assert "c.safetensors" in str(error)
+    except ValueError:
         return
-    assert (found.epoch, found.optimizer, found.history) == (
-        expected.epoch,
-        expected.optimizer,
-        expected.history,
-    )
+    for name in ("epoch", "optimizer", "history"):
+        assert getattr(found, name) == getattr(expected, name)
     assert found.tensors.keys() == expected.tensors.keys()
     assert all(torch.equal(value, found.tensors[name]) for name, value in expected.tensors.items())
 

@@ -8,6 +8,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, Student
 
 from latentgeo.models import VAE, Autoencoder, ConstantStd, MLPDecoder, MLPEncoder
 from latentgeo.training import ELBO, IWAE, Renyi, log_weights, renyi_bound
+from latentgeo.training.weights import log_likelihoods
 
 
 def model(likelihood="bernoulli", seed=0):
@@ -69,6 +70,19 @@ def test_log_weights_are_the_formula_written_out(likelihood):
     prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
     q = -(0.5 * (noise.square() + math.log(2 * math.pi)) + posterior.stddev.log()).sum(-1)
     torch.testing.assert_close(logs, score + prior - q)
+
+
+@pytest.mark.parametrize("event", [(6,), (1, 2, 3)])
+@pytest.mark.parametrize("leading", [(), (4,), (2, 3)])
+def test_the_likelihood_of_a_bernoulli_decoder_is_its_log_prob(event, leading):
+    vae = VAE(MLPEncoder(6, 2), nn.Sequential(MLPDecoder(2, 6), nn.Unflatten(1, event))).double()
+    z, x = torch.randn(*leading, 5, 2, dtype=torch.float64), images()
+    expected = vae.decode(z).log_prob(x.reshape(5, *event))
+    torch.testing.assert_close(log_likelihoods(vae, z, x), expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(log_likelihoods(vae, z, x).sum(), vae.decoder.parameters()),
+        torch.autograd.grad(expected.sum(), vae.decoder.parameters()),
+    )
 
 
 def test_with_the_exact_posterior_every_weight_is_the_likelihood():
@@ -230,9 +244,9 @@ def test_bad_arguments_are_named():
             Renyi(0.0, samples)
     with pytest.raises(ValueError, match="num_samples"):
         log_weights(model(), images(), 0)
-    with pytest.raises(ValueError, match="alpha: .* nan"):
+    with pytest.raises(ValueError, match=r"alpha: .* nan"):
         Renyi(math.nan, 5)
-    with pytest.raises(ValueError, match="backward: .* got 'some'"):
+    with pytest.raises(ValueError, match=r"backward: .* got 'some'"):
         Renyi(0.0, 5, backward="some")
     with pytest.raises(TypeError, match="Distribution, got Tensor"):
         IWAE(2)(Autoencoder(MLPEncoder(6, 2), MLPDecoder(2, 6)), images().float())

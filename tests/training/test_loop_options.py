@@ -183,7 +183,7 @@ def test_a_plain_autoencoder_is_trained_by_its_reconstruction():
 
 @pytest.mark.usefixtures("unchecked")
 def test_bad_options_are_named():
-    with pytest.raises(ValueError, match="autocast: expected torch.bfloat16"):
+    with pytest.raises(ValueError, match=r"autocast: expected torch\.bfloat16"):
         train(vae(), autocast=torch.float16)
     with pytest.raises(ValueError, match="schedule: expected a learning rate for epoch 2, got nan"):
         train(vae(), schedule=lambda epoch: 1e-3 if epoch == 1 else float("nan"))

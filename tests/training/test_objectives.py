@@ -122,9 +122,9 @@ def test_models_that_do_not_fit_are_named():
 
 @pytest.mark.usefixtures("unchecked")
 def test_bad_options_are_named():
-    with pytest.raises(ValueError, match="beta: .* got nan"):
+    with pytest.raises(ValueError, match=r"beta: .* got nan"):
         ELBO(beta=math.nan)
-    with pytest.raises(ValueError, match="penalty: .* got 'l2'"):
+    with pytest.raises(ValueError, match=r"penalty: .* got 'l2'"):
         ELBO(penalty="l2")
-    with pytest.raises(ValueError, match="likelihood: .* got 'poisson'"):
+    with pytest.raises(ValueError, match=r"likelihood: .* got 'poisson'"):
         ReconstructionLoss("poisson")

@@ -69,7 +69,7 @@ def two_moons(
 ) -> LabelledSurface:
     """Points of two interleaved half-rings on a curved surface, in three dimensions.
 
-    The surface is that of :func:`surface_with_hole`, x = (z1, z2, sin(π z1 / 2) cos(π z2 / 2) / 2) + noise · N(0, I).
+    The surface is that of `surface_with_hole`, x = (z1, z2, sin(π z1 / 2) cos(π z2 / 2) / 2) + noise · N(0, I).
     With 0.9 <= r <= 1.1 and 0 <= θ <= π, z is uniform on the half-rings
 
         class 0: r (cos θ, sin θ),    class 1: (1, ½) - r (cos θ, sin θ),

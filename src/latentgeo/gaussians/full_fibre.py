@@ -22,10 +22,10 @@ def horizontal_height(
 
     A submersion does not lengthen, so that the distance of normals is the least over the heights of their lifts. The
     derivative of f(Z) = ¼|Y|² is minus the corner C of its logarithm: Newton's method, with f as judge of its steps,
-    looks for C = 0. From the height zero it takes two to eight steps for Mahalanobis distances up to 10³ and
-    conditions up to 10⁶, at every one of which the second derivative was positive. Every height on the way gives an
-    upper bound of the distance. Rounding in C grows exponentially with the distance; where the last Newton step is
-    longer than 10⁻⁶ of the way, or rounding may hide as much, the verdict is false.
+    looks for C = 0. From the height zero it takes two to ten steps for Mahalanobis distances up to 10⁴ from both ends
+    and conditions up to 10⁶. Every height on the way gives an upper bound of the distance. Rounding in C grows
+    exponentially with the distance; where the last Newton step is longer than 10⁻⁶ of the way, or rounding may hide
+    as much, the verdict is false.
 
     Zero is the answer in every case with a closed form: one dimension, equal means, a difference of means along an
     eigenvector of the relative covariance Σ. Whether all pairs have only one geodesic is not known to us for k >= 2,

@@ -85,7 +85,7 @@ def posterior_points(
         >>> from latentgeo.gaussians import posterior_points
         >>> data = torch.tensor([[0.0, 1.0], [0.1, 1.2], [5.0, 1.0], [5.1, 0.9]])
         >>> points = posterior_points(lambda x: (x[:, :1], x[:, 1:]), data)
-        >>> GeodesicKMeans(DiagonalNormal(), 2, random_state=0).fit_predict(points).diff()
+        >>> GeodesicKMeans(DiagonalNormal(), 2, random_state=0).fit_predict(points).diff().abs()
         tensor([0, 1, 0])
         >>> frechet_mean(DiagonalNormal(), points).point.shape
         torch.Size([2, 1])
@@ -99,12 +99,12 @@ def posterior_distance(
     y: Float[Tensor, "k *event"],
     *,
     chunk_size: int | None = None,
-) -> Float[Tensor, " n"]:
+) -> Float[Tensor, "..."]:
     """The Fisher-Rao distances between the posteriors of two batches of data, row by row.
 
     Args:
         encoder: see :func:`posterior`.
-        x: (N, *event) data.
+        x: (N, *event) data, or (1, *event).
         y: (N, *event) data, or (1, *event).
         chunk_size: at most so many data are encoded at once; None for no bound.
 

@@ -26,8 +26,11 @@ def bernoulli_of_logits(logits: Tensor) -> Tensor:
 
 
 def bernoulli_of_probs(probs: Tensor) -> Tensor:
-    """2 arcsin sqrt(p)."""
-    return 2 * torch.atan2(_root(probs), _root(1 - probs))
+    """2 arcsin sqrt(p), with derivative 0 at 0 and at 1."""
+    certain = (probs == 0) | (probs == 1)
+    p = torch.where(certain, 0.5, probs)
+    arc = 2 * torch.atan2(p.sqrt(), (1 - p).sqrt())
+    return torch.where(certain, math.pi * (probs == 1).to(probs), arc)
 
 
 def categorical_of_logits(logits: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class ConvEncoder(ImageEncoder):
         latent_dim: latent dimension, d.
         channels: of the convolutions, image side first.
         activation: makes the module after each convolution.
-        posterior: family of q(z | x), see :class:`PosteriorHead`.
+        posterior: family of q(z | x), see `PosteriorHead`.
 
     Raises:
         ValueError: a size out of range, more convolutions than the image can be halved, or an unknown
@@ -58,14 +58,14 @@ class ConvEncoder(ImageEncoder):
 
 
 class ConvDecoder(ImageDecoder):
-    """Transposed convolutions from the latent space to images: :class:`ConvEncoder` backwards.
+    """Transposed convolutions from the latent space to images: `ConvEncoder` backwards.
 
     A linear layer to the smallest images, then for each convolution of the encoder its transpose, with an
     activation between them. The weights have PyTorch's initialization.
 
     Args:
         latent_dim: latent dimension, d.
-        image_shape: as of :class:`ConvEncoder`.
+        image_shape: as of `ConvEncoder`.
         channels: of the images between the layers, latent side first: those of the encoder reversed.
         activation: makes the module between layers. ReLU leaves JᵀJ piecewise constant; take a
             smooth one (`nn.Softplus`, `nn.Tanh`, `nn.SiLU`) where curvature or geodesic equations matter.

@@ -23,7 +23,7 @@ class LeNet5Encoder(ImageEncoder):
             channel or three.
         latent_dim: latent dimension, d.
         activation: makes the module after the convolutions and F6; the paper's tanh is smooth.
-        posterior: family of q(z | x), see :class:`PosteriorHead`.
+        posterior: family of q(z | x), see `PosteriorHead`.
 
     Raises:
         ValueError: a size out of range, or an unknown posterior.
@@ -72,7 +72,7 @@ class LeNet5Decoder(ImageDecoder):
 
     Args:
         latent_dim: latent dimension, d.
-        image_shape: as of :class:`LeNet5Encoder`.
+        image_shape: as of `LeNet5Encoder`.
         activation: makes the module between layers, smooth by default.
         output_activation: makes the module after the last layer; None leaves it linear, as the
             logits of a Bernoulli likelihood need.

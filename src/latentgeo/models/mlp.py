@@ -23,7 +23,7 @@ class MLPEncoder(nn.Module):
         latent_dim: latent dimension, d.
         hidden: widths of the hidden layers, input side first; may be empty.
         activation: makes the module between layers, such as `nn.ReLU`.
-        posterior: family of q(z | x), see :class:`PosteriorHead`.
+        posterior: family of q(z | x), see `PosteriorHead`.
 
     Raises:
         ValueError: a width below one, or an unknown posterior.

@@ -62,7 +62,7 @@ class ResNet18Encoder(ImageEncoder):
     """ResNet18 from images to a Gaussian over the latent space.
 
     The variant for images of about 32 × 32: the paper's ResNet18 with the first layer of its networks for CIFAR-10,
-    a 3 × 3 convolution of stride 1 without pooling. Then four stages of two :class:`BasicBlock` with w, 2w, 4w, 8w
+    a 3 × 3 convolution of stride 1 without pooling. Then four stages of two `BasicBlock` with w, 2w, 4w, 8w
     channels, of which the last three halve the sides (rounding up); the mean over the pixels; the parameters of
     q(z | x). The weights have PyTorch's initialization.
 
@@ -77,7 +77,7 @@ class ResNet18Encoder(ImageEncoder):
         width: w, channels of the first stage; 64 as published.
         activation: makes the modules between layers.
         normalization: makes the module after each convolution from its number of channels.
-        posterior: family of q(z | x), see :class:`PosteriorHead`.
+        posterior: family of q(z | x), see `PosteriorHead`.
 
     Raises:
         ValueError: a size out of range, or an unknown posterior.
@@ -118,16 +118,16 @@ class ResNet18Encoder(ImageEncoder):
 class ResNet18Decoder(ImageDecoder):
     """ResNet18 backwards, from the latent space to images.
 
-    A linear layer to the smallest images of :class:`ResNet18Encoder`, four stages of two :class:`BasicBlock` with
+    A linear layer to the smallest images of `ResNet18Encoder`, four stages of two `BasicBlock` with
     8w, 4w, 2w, w channels, nearest-neighbour upsampling between them, and a 3 × 3 convolution to the channels of the
     image. The linear layer tells the pixels apart, which the encoder's mean over them, mirrored, would not. The
     weights have PyTorch's initialization.
 
-    Call `.eval()` before taking a metric: BatchNorm is then affine. See :class:`ResNet18Encoder` on its alternative.
+    Call `.eval()` before taking a metric: BatchNorm is then affine. See `ResNet18Encoder` on its alternative.
 
     Args:
         latent_dim: latent dimension, d.
-        image_shape: as of :class:`ResNet18Encoder`.
+        image_shape: as of `ResNet18Encoder`.
         width: w, channels of the last stage; 64 as published.
         activation: makes the modules between layers. ReLU leaves JᵀJ piecewise constant; take a
             smooth one (`nn.SiLU`) where curvature or geodesic equations matter.

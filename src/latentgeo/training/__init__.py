@@ -6,11 +6,11 @@ from latentgeo.training.checkpoints import Checkpoint, load_checkpoint, save_che
 from latentgeo.training.evaluation import evaluate
 from latentgeo.training.history import EpochRecord, History
 from latentgeo.training.importance import IWAE, Renyi
-from latentgeo.training.weights import log_weights
 from latentgeo.training.loop import fit
 from latentgeo.training.objectives import ELBO, ReconstructionLoss
 from latentgeo.training.precision import fit_precision
 from latentgeo.training.schedules import BurdaSchedule
+from latentgeo.training.weights import log_weights
 
 __all__ = [
     "ELBO",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 class BurdaSchedule:
     """The learning rate of Burda et al.: stage i = 0, 1, ... lasts 3^i epochs, and the rate falls geometrically.
 
-    rate_i = first · (last / first)^(i / (num_stages - 1)). The defaults are the published 10^-3 · 10^(-i/7) over eight
-    stages, 3280 epochs; five stages, with the same ends, are 121. After the last stage its rate stays.
+    rate_i = first · (last / first)^(i / (num_stages - 1)). The defaults are the published 10^-3 · 10^(-i/7) over
+    eight stages, 3280 epochs; five stages, with the same ends, are 121. After the last stage its rate stays.
 
     Attributes:
         num_stages: at least two.

@@ -2,7 +2,8 @@
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Bernoulli, Distribution, Independent
+from torch.nn import functional
 
 from latentgeo.models.vae import VAE
 
@@ -10,7 +11,7 @@ from latentgeo.models.vae import VAE
 def log_weights(
     model: VAE, x: Float[Tensor, "batch ..."], num_samples: int
 ) -> Float[Tensor, "num_samples batch"]:
-    """log p(x | z) + log p(z) - log q(z | x) at reparametrized samples z of each posterior.
+    """The logarithms log p(x | z) + log p(z) - log q(z | x) at reparametrized samples z of each posterior.
 
     Args:
         model: encodes to a `Distribution` that has `rsample`.
@@ -59,7 +60,7 @@ def posteriors(model: VAE, x: Tensor) -> Distribution:
 
 
 def log_likelihoods(model: VAE, z: Tensor, x: Tensor) -> Tensor:
-    """log p(x | z) (..., N) of data x (N, *event) at latents z (..., N, d)."""
+    """The logarithms log p(x | z) (..., N) of data x (N, *event) at latents z (..., N, d)."""
     likelihood = model.decode(z)
     datum = likelihood.event_shape
     if datum.numel() != x.shape[1:].numel():
@@ -68,7 +69,14 @@ def log_likelihoods(model: VAE, z: Tensor, x: Tensor) -> Tensor:
             f"{tuple(x.shape)}"
         )
     # Broadcast over the leading dimensions of z: copies of the data would cost as much as a layer.
-    return likelihood.log_prob(x.reshape(x.shape[:1] + datum))
+    x = x.reshape(x.shape[:1] + datum)
+    pixels = likelihood.base_dist if isinstance(likelihood, Independent) else None
+    if not isinstance(pixels, Bernoulli) or not datum:
+        return likelihood.log_prob(x)
+    # What log_prob answers, but negated after the sum: with several samples the passes over their pixels count.
+    logits = pixels.logits
+    entropies = functional.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+    return -entropies.flatten(-len(datum)).sum(-1)
 
 
 def log_weights_at(model: VAE, posterior: Distribution, z: Tensor, x: Tensor) -> Tensor:
