@@ -19,7 +19,7 @@ test: .venv/.installed  ## the whole test suite
 
 benchmark: .venv/.installed  ## every benchmark, on decoders it trains itself; data from LATENTGEO_DATA; an hour
 	$(BIN)/python -m pip install --quiet --no-deps stochman==0.3.0
-	for name in geodesic_speed accuracy growth metric_speed memory; do \
+	for name in geodesic_speed accuracy growth metric_speed memory training_speed; do \
 		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/many_latents.py

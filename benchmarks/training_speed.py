@@ -1,6 +1,6 @@
 """Seconds of an epoch of training: `fit` and the barest loop in PyTorch, one sample and several.
 
-    python benchmarks/training_speed.py [--rows 60000] [--samples 5 50] [--device cpu] [--compile] [--out DIR]
+    python benchmarks/training_speed.py [--rows 6000] [--samples 5 50] [--device cpu] [--compile] [--out DIR]
 
 The model is a Bernoulli VAE 784-200-200-50, mirrored, in batches of 100 digits of MNIST with Adam. The barest
 loops have no library in them: linear layers, cross-entropy, the divergence and the weights written out. The goal is
@@ -36,9 +36,9 @@ BARE, FIT = "barest loop", "fit"
 def main() -> None:
     """Times epochs; prints tables and writes JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=60_000, help="digits in an epoch of one sample")
+    parser.add_argument("--rows", type=int, default=6000, help="digits in an epoch of one sample")
     parser.add_argument("--samples", type=int, nargs="*", default=[5, 50], help="S, of weighted bounds")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", type=torch.device, default="cpu")
     parser.add_argument("--compile", action="store_true", help="also networks that torch.compile made")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")

@@ -16,20 +16,19 @@ from latentgeo import DiagonalNormal, fisher_rao_geodesic, frechet_mean
 from latentgeo.plots import COLORS, curves
 
 NOISE = 60.0
-EVERYDAY = torch.ones(3, dtype=torch.float64)
-SI = torch.tensor([3.156e7, 1.0, 133.3], dtype=torch.float64)  # seconds in a year, pascal in a mmHg
+EVERYDAY, SI = torch.tensor([[1, 1, 1], [3.156e7, 1, 133.3]]).double()  # seconds a year, pascal a mmHg
 
 
 def clinics(units: torch.Tensor, count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
     """Precision matrices XᵀX / noise² (6, 3, 3) and pulls Xᵀy / noise² (6, 3), a clinic each."""
-    x, y = map(torch.tensor, load_diabetes(scaled=False, return_X_y=True))
-    x, y = (z[: len(z) // count * count].unflatten(0, (count, -1)) for z in (x - x.mean(0), y - y.mean()))
+    data = map(torch.tensor, load_diabetes(scaled=False, return_X_y=True))
+    x, y = ((z - z.mean(0))[: len(z) // count * count].unflatten(0, (count, -1)) for z in data)
     x = x[..., [0, 2, 3]] * units
     return x.mT @ x / NOISE**2, (x.mT @ y[..., None])[..., 0] / NOISE**2
 
 
 def fit(units: torch.Tensor, steps: int, natural: bool) -> tuple[torch.Tensor, list[float]]:
-    """The six posteriors as points (6, 2, 3), and after each step how far the worst is from the best possible."""
+    """The six posteriors as points (6, 2, 3), and before each step how far the worst is from the best possible."""
     precision, pull = clinics(units)
     diagonal = precision.diagonal(dim1=1, dim2=2)
     best = torch.stack([torch.linalg.solve(precision, pull), diagonal**-0.5], 1)
@@ -61,20 +60,20 @@ def main(steps: int = 60, out: Path = Path("natural_gradient_posterior.png")) ->
             print(f"{name}, {unit}: Fisher-Rao distance from the best {distances[-1]:.2g}")
             left.semilogy(distances, style, color=COLORS[natural], label=f"{name}, {unit}")
     left.set(xlabel="steps", ylabel="distance from the best posterior")
+
     # The mean of the six normals is not the normal of the mean parameters: the clinics disagree, and it is broader.
     posteriors, _ = fit(EVERYDAY, steps, natural=True)
     mean = frechet_mean(DiagonalNormal(), posteriors).point
     print(f"std, body mass: {posteriors[:, 1, 1].mean():.2f} at the clinics, {mean[1, 1]:.2f} of their mean")
-    p, q = DiagonalNormal.to_distribution(mean), DiagonalNormal.to_distribution(posteriors)
-    path = DiagonalNormal.from_distribution(fisher_rao_geodesic(p, q, torch.linspace(0, 1, 50)))
+    ends = (DiagonalNormal.to_distribution(x) for x in (mean, posteriors))
+    path = DiagonalNormal.from_distribution(fisher_rao_geodesic(*ends, torch.linspace(0, 1, 50)))
     curves(right, path[..., 1].movedim(0, 1))
     right.plot(*posteriors[:, :, 1].T, "o", color=COLORS[0], label="clinics")
-    right.plot(*mean[:, 1], "*", color=COLORS[1], markersize=14, label="their Fréchet mean")
+    right.plot(*mean[:, 1], "k*", markersize=12, zorder=9, label="their Fréchet mean")
     right.set(xlabel="coefficient of body mass index: mean", ylabel="standard deviation")
-    for axes in (left, right):
-        axes.legend(fontsize="small")
+    left.legend(fontsize="small")
+    right.legend(loc="lower center")
     figure.savefig(out, dpi=150)
-    print(f"picture: {out}")
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_the_default_chunk_has_fewer_rows_of_larger_data():
         model = LinearGaussian.random(1, outputs)
         log_likelihood(model, torch.zeros(1, outputs, dtype=torch.float64), 2000, seed=0)
         largest.append(max(len(z) for z in model.decoded))
-    assert largest == [2**23 // 8000, 2**23 // 64000]
+    assert largest == [2**20 // 8000, 2**20 // 64000]
 
 
 def test_a_seed_gives_the_same_again_and_leaves_the_global_generator_where_it_was():

@@ -57,3 +57,19 @@ def test_three_metrics_of_one_decoder(tmp_path, capsys):
     load("three_metrics").main(out=tmp_path / "p.png")
     assert capsys.readouterr().out.count("6 curves") == 3
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_natural_gradients_do_not_depend_on_units(tmp_path, capsys):
+    load("natural_gradient_posterior").main(steps=40, out=tmp_path / "p.png")
+    lines = capsys.readouterr().out.splitlines()
+    everyday, si, *adam = (float(line.split()[-1]) for line in lines[:4])
+    assert everyday == si < 0.05 < min(adam)
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_latent_codes_on_the_manifold(tmp_path, capsys):
+    load("latent_code_on_the_manifold").main(epochs=20, steps=60, out=tmp_path / "p.png")
+    lines = capsys.readouterr().out.splitlines()
+    steps = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    assert steps["RiemannianSGD"] < min(30, steps["Adam"], steps["SGD"])
+    assert (tmp_path / "p.png").stat().st_size > 10_000

@@ -143,7 +143,6 @@ def test_under_transforms_of_torch_func(generator) -> None:
 
 def test_full_covariances_go_to_the_full_manifold(generator) -> None:
     """Diagonal covariances are not a product among all normals, unless means differ in one coordinate only."""
-    pytest.importorskip("latentgeo.gaussians.full")
     mean = torch.tensor([2.0, 0.0], dtype=torch.float64)
     std = torch.tensor([[1.0, 0.5], [0.3, 2.0]], dtype=torch.float64)
     p, q = (MultivariateNormal(m, torch.diag(s**2)) for m, s in ((0 * mean, std[0]), (mean, std[1])))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import strategies as st
 
 import latentgeo as lg
-import latentgeo.geodesics.energy as energy_module
+import latentgeo.geodesics.immersed_energy as energy_module
 import laws
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.sketched_model import SketchedModel

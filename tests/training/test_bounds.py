@@ -128,6 +128,15 @@ def test_many_samples_in_float32_lose_no_digits():
     assert float(renyi_bound(values, 0.0)) == pytest.approx(-math.log(1e5), rel=1e-6)
 
 
+def test_few_bits_give_a_finite_gradient():
+    # Here mean(expm1) rounds to -1, where log1p has no derivative.
+    values = torch.full((10_000, 1), -200.0, dtype=torch.bfloat16)
+    values[0] = 0.0
+    (gradient,) = torch.autograd.grad(renyi_bound(values.requires_grad_(), 0.0).sum(), values)
+    assert gradient[0] == 1.0
+    assert not gradient[1:].any()
+
+
 @given(logs(infinite=True), ORDERS)
 def test_the_gradient_is_softmax_of_the_weighted_logarithms(values, alpha):
     values = values.requires_grad_()

@@ -115,6 +115,20 @@ def test_any_other_byte_is_noticed_or_says_the_same(tmp_path_factory, place, cha
     assert all(torch.equal(value, found.tensors[name]) for name, value in expected.tensors.items())
 
 
+@pytest.mark.parametrize(
+    ("written", "changed"),
+    [(rb"\"epoch\": 3", rb"\"epoch\": 4"), (b'"F32"', b'"I32"'), (b"[8,4]", b"[4,8]"), (b"[8,4]", b"[2,0]")],
+)
+def test_a_changed_header_is_noticed(tmp_path, written, changed):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, *trained(), epoch=3)
+    content = path.read_bytes()
+    assert written in content
+    path.write_bytes(content.replace(written, changed, 1))
+    with pytest.raises(ValueError, match=r"c\.safetensors is"):
+        load_checkpoint(path, network())
+
+
 def test_other_files_are_refused_and_never_unpickled(tmp_path):
     class Bomb:
         def __reduce__(self):

@@ -15,9 +15,11 @@ from latentgeo.diagnostics.protocol import LatentModel
 LATENT_ROWS = 16_384
 DATA_ROWS = 256
 
-# Of decoded data by default: about 2,700 images of MNIST. The rest of a chunk, activations and the terms of the
-# likelihood, needs some ten times as much. On a CPU smaller chunks are no faster, and larger ones half as fast.
-_CHUNK_BYTES = 2**23
+# Of decoded data by default: 334 images of MNIST on a CPU. Activations and the terms of the likelihood need some
+# ten times as much, and where these together outgrow the allocator's thresholds (some 6 MiB with glibc), every
+# chunk gets its memory from the system anew: measured, up to half of the time. An accelerator wants larger chunks.
+_CHUNK_BYTES = {"cpu": 2**20}
+_CHUNK_BYTES_ELSEWHERE = 2**24
 
 Score = Callable[[object, Tensor], Tensor]
 
@@ -25,7 +27,8 @@ Score = Callable[[object, Tensor], Tensor]
 def chunk_rows(chunk_size: int | None, x: Tensor) -> int:
     """Rows to put through a decoder at once: `chunk_size`, or by default what the data's size allows."""
     if chunk_size is None:
-        return max(1, _CHUNK_BYTES // (x[0].numel() * x.element_size()))
+        size = _CHUNK_BYTES.get(x.device.type, _CHUNK_BYTES_ELSEWHERE)
+        return max(1, size // (x[0].numel() * x.element_size()))
     check_count("chunk_size", chunk_size)
     return chunk_size
 
@@ -41,11 +44,11 @@ def decoded_scores(
     """`score(decode(z_sn), x_n)` in float64, at most `chunk_size` rows decoded at once."""
     latents = z.flatten(0, 1)
     which = torch.arange(len(latents), device=x.device) % len(x)
-    parts = [
-        score(model.decode(points), x[rows]).double()
-        for points, rows in zip(latents.split(chunk_size), which.split(chunk_size), strict=True)
-    ]
-    return torch.cat(parts).reshape(z.shape[:2])
+    scores = torch.empty(len(latents), dtype=torch.float64, device=x.device)
+    chunks = (tensor.split(chunk_size) for tensor in (latents, which, scores))
+    for points, rows, found in zip(*chunks, strict=True):
+        found.copy_(score(model.decode(points), x[rows]))
+    return scores.reshape(z.shape[:2])
 
 
 def log_density(likelihood: object, x: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,15 +24,14 @@ def check_values(name: str, mean: Tensor, std: Tensor) -> None:
 
     Under a transform of torch.func no value can be looked at, and none is.
     """
-    if inside_transform():
+    if inside_transform() or not std.numel() or not mean.numel():
         return
-    with torch.no_grad():
-        if not bool(((std > 0) & std.isfinite()).all()):
-            wrong = std[~((std > 0) & std.isfinite())].flatten()[0]
-            raise ValueError(f"the std of {name} must be positive and finite, got {float(wrong):.6g}")
-        if not bool(mean.isfinite().all()):
-            wrong = mean[~mean.isfinite()].flatten()[0]
-            raise ValueError(f"the mean of {name} must be finite, got {float(wrong):.6g}")
+    for what, x, floor in (("std", std, 0.0), ("mean", mean, -math.inf)):
+        # without temporary tensors; NaN, if one is
+        low, high = (float(extreme) for extreme in x.detach().aminmax())
+        if not (low > floor and high < math.inf):
+            kind = "positive and finite" if what == "std" else "finite"
+            raise ValueError(f"the {what} of {name} must be {kind}, got {high if low > floor else low:.6g}")
 
 
 def check_alike(name: str, x: Tensor, other_name: str, other: Tensor) -> None:

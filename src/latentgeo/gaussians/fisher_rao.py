@@ -54,7 +54,7 @@ def fisher_rao_distance(p: Distribution, q: Distribution) -> Float[Tensor, "..."
         >>> fisher_rao_distance(Independent(p, 1), Independent(q, 1))
         tensor(1.8625)
     """
-    mean1, spread1, mean2, spread2, dims = _parameters(p, q)
+    mean1, spread1, mean2, spread2, dims = parameters_of(p, q)
     if dims is None:
         return full_distance(mean1, spread1, mean2, spread2)
     if dims == 0:
@@ -95,7 +95,7 @@ def fisher_rao_geodesic(p: Distribution, q: Distribution, t: Tensor | float) -> 
         >>> middle.mean, middle.stddev  # the deviation rises between distant means
         (tensor(0.), tensor(1.2247))
     """
-    mean1, spread1, mean2, spread2, dims = _parameters(p, q)
+    mean1, spread1, mean2, spread2, dims = parameters_of(p, q)
     t = _times(t, mean1)
     if dims is None:
         mean, covariance = full_geodesic(mean1, spread1, mean2, spread2, t.reshape(-1))
@@ -108,7 +108,7 @@ def fisher_rao_geodesic(p: Distribution, q: Distribution, t: Tensor | float) -> 
     return Independent(normal, dims, validate_args=False) if isinstance(p, Independent) else normal
 
 
-def _parameters(p: Distribution, q: Distribution) -> tuple[Tensor, Tensor, Tensor, Tensor, int | None]:
+def parameters_of(p: Distribution, q: Distribution) -> tuple[Tensor, Tensor, Tensor, Tensor, int | None]:
     """Means and deviations of both, and how many dimensions make an event; covariances, and None, of full normals."""
     (mean1, spread1, dims), (mean2, spread2, other_dims) = _normal("p", p), _normal("q", q)
     if (dims is None) != (other_dims is None) or isinstance(p, Independent) != isinstance(q, Independent):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.linalg import solve_triangular
 
-from latentgeo.gaussians.fisher_rao import _parameters
+from latentgeo.gaussians.fisher_rao import parameters_of
 from latentgeo.gaussians.full_arguments import double_pairs
 from latentgeo.gaussians.full_symmetric_space import Relative, lift, relative, squared_length
 
@@ -113,7 +113,7 @@ def fisher_rao_upper_bound(p: Distribution, q: Distribution) -> Float[Tensor, ".
 
 def _relative(p: Distribution, q: Distribution) -> tuple[Relative, int, torch.dtype]:
     """The second normal seen from the first, the number of independent dimensions to sum over, and the dtype."""
-    mean1, spread1, mean2, spread2, dims = _parameters(p, q)
+    mean1, spread1, mean2, spread2, dims = parameters_of(p, q)
     dtype = mean1.dtype
     if dims is not None:
         mean1, spread1, mean2, spread2 = (x.double() for x in (mean1, spread1, mean2, spread2))

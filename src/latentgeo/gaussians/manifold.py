@@ -24,6 +24,11 @@ class DiagonalNormal(geoopt.Manifold):
 
     Standard deviations that are not positive raise a ValueError, everywhere except in :meth:`projx`.
 
+    Long steps sideways end low: where a step of Fisher-Rao length s starts horizontally, the deviation falls by the
+    factor cosh(s/√2). Start narrow rather than broad, or choose a rate that keeps steps below about 1, as that of
+    RiemannianAdam does. The momentum of geoopt's RiemannianSGD (0.5.1) begins with partial derivatives instead of
+    a gradient.
+
     References:
         S. Amari, "Natural gradient works efficiently in learning", Neural Computation 10(2), 1998.
         M. Kochurov, R. Karimov, S. Kozlukov, "Geoopt: Riemannian optimization in PyTorch", 2020, arXiv:2005.02819.

@@ -201,5 +201,5 @@ def _gaussian(output: object, rows: int) -> Independent | MultivariateNormal:
             f"{tuple(output.batch_shape)} and event shape {tuple(output.event_shape)}"
         )
     if isinstance(output, Independent):
-        check_values("the encoder's posterior", output.mean, output.stddev)
+        check_values("the encoder's posterior", output.base_dist.loc, output.base_dist.scale)
     return output

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from scipy.integrate import solve_bvp
 from torch import Tensor
 
-from latentgeo.geodesics.energy import CurveEnergy, curve_energy
+from latentgeo.geodesics.curve_energy import CurveEnergy
+from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import agrees, measure, measured_result
 from latentgeo.geodesics.rectified import warn_if_piecewise_linear
 from latentgeo.geodesics.result import GeodesicResult, Status

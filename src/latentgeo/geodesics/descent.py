@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentgeo.geodesics.energy import CurveEnergy, Factorised, QuadraticModel
+from latentgeo.geodesics.curve_energy import CurveEnergy, Factorised, QuadraticModel
 from latentgeo.geodesics.result import Status
 
 _MEMORY = 20  # pairs of the L-BFGS history

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.descent import descend
-from latentgeo.geodesics.energy import CurveEnergy, curve_energy
+from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.graph import NeighborGraph
 from latentgeo.geodesics.measure import agrees, measure, measured_result
 from latentgeo.geodesics.result import ConvergenceWarning, GeodesicResult, Status

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from latentgeo.geodesics.energy import CurveEnergy
+from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.descent import Descent, descend
-from latentgeo.geodesics.energy import CurveEnergy, curve_energy
+from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import Measure, agrees, measure, measured_result
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentgeo.geodesics.energy import CurveEnergy
+from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.flow import follow
 from latentgeo.geodesics.gap_system import close_gaps
 from latentgeo.geodesics.result import Status

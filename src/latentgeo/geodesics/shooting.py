@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.energy import CurveEnergy, curve_energy
+from latentgeo.geodesics.curve_energy import CurveEnergy
+from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import Measure, agrees, measure, measured_result
 from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.multiple_shooting import GeodesicFlow, newton

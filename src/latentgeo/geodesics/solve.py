@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.energy import curve_energy, root
+from latentgeo.geodesics.curve_energy import root
+from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.result import GeodesicResult, warn_of_failures
 from latentgeo.geodesics.spline import velocity_at_start

@@ -13,7 +13,7 @@ from latentgeo.metrics.arguments import check_chunk_size, check_points, describe
 from latentgeo.metrics.decoder import Decoder
 from latentgeo.metrics.directional import inside_transform, outside_transforms
 from latentgeo.metrics.families import Family, Root
-from latentgeo.metrics.immersion import Immersion
+from latentgeo.metrics.immersion import AmbientMap, Immersion
 from latentgeo.metrics.likelihood import Likelihood
 from latentgeo.metrics.metric import Metric
 from latentgeo.metrics.pullback import ImmersedMetric, flattened
@@ -36,6 +36,13 @@ class InformationMetric(Metric):
         self._shapes: tuple[torch.Size, ...] = ()
         self._parameters = Immersion(self._stacked, decoder=likelihood.decoder, chunk_size=chunk_size)
 
+    @property
+    def ambient_map(self) -> AmbientMap:
+        """The map to the parameters, and the squares of the Fisher information there."""
+        return AmbientMap(
+            self._parameters, lambda theta, v: self._rooted(theta, v[:, None]).square().sum((1, 2))
+        )
+
     def __repr__(self) -> str:
         return f"InformationMetric({self._likelihood.decoder.function!r}, {self._family})"
 
@@ -43,7 +50,7 @@ class InformationMetric(Metric):
         """The matrix (R J)ᵀ R J."""
         check_points("z", z)
         flat = z.reshape(-1, z.shape[-1])
-        rows = self._rooted(flat, self._parameters.jacobian(flat).mT)
+        rows = self._rooted(self._parameters(flat), self._parameters.jacobian(flat).mT)
         return (rows @ rows.mT).reshape(*z.shape, z.shape[-1])
 
     def inner(
@@ -51,7 +58,7 @@ class InformationMetric(Metric):
     ) -> Float[Tensor, "..."]:
         """The product <R J u, R J v>, by two directional derivatives (one where u is v)."""
         flat, tangents, shape = flattened(z, u, v)
-        rows = self._rooted(flat, self._parameters.pushforward(flat, tangents))
+        rows = self._rooted(self._parameters(flat), self._parameters.pushforward(flat, tangents))
         return (rows[:, 0] * rows[:, -1]).sum(-1).reshape(shape)
 
     def _stacked(self, z: Tensor) -> Tensor:
@@ -59,13 +66,12 @@ class InformationMetric(Metric):
         self._shapes = tuple(p.shape[1:] for p in parameters)
         return torch.cat([p[:, None].flatten(1) for p in parameters], 1)
 
-    def _rooted(self, z: Tensor, pushed: Tensor) -> Tensor:
-        """R(θ(z)) applied to k tangents (n, k, m) of the parameters."""
-        theta = self._parameters(z)[:, None]
+    def _rooted(self, theta: Tensor, pushed: Tensor) -> Tensor:
+        """R(θ) of parameters (n, m), applied to k tangents (n, k, m)."""
         sizes = [shape.numel() for shape in self._shapes]
         parts = [
             part.reshape(*part.shape[:2], *shape)
-            for stacked in (theta, pushed)
+            for stacked in (theta[:, None], pushed)
             for part, shape in zip(stacked.split(sizes, 2), self._shapes, strict=True)
         ]
         return torch.cat([part[:, :, None].flatten(2) for part in self._root(*parts)], 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -158,6 +159,19 @@ class Immersion:
                 f"{name} must be differentiable by torch, but its output is detached from its input: "
                 "look for torch.no_grad, torch.inference_mode, .detach() or NumPy inside it"
             )
+
+
+@dataclass(frozen=True)
+class AmbientMap:
+    """A map f from the latent space into a space with a metric A of its own: G(z) = J(z)ᵀ A(f(z)) J(z).
+
+    Attributes:
+        map: f: (N, d) -> (N, m), with its derivatives.
+        square: (x, v), points f(z) and vectors there, both (N, m) -> the squares vᵀ A(x) v (N,).
+    """
+
+    map: Immersion
+    square: Callable[[Tensor, Tensor], Tensor]
 
 
 def _push(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:

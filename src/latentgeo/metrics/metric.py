@@ -13,7 +13,7 @@ from torch import Tensor
 from latentgeo.metrics.arguments import check_points, check_tangent, describe
 
 if TYPE_CHECKING:
-    from latentgeo.metrics.immersion import Immersion
+    from latentgeo.metrics.immersion import AmbientMap, Immersion
 
 
 class Metric(ABC):
@@ -28,11 +28,16 @@ class Metric(ABC):
         """The map F with G = J_Fᵀ J_F, where one is known."""
         return None
 
+    @property
+    def ambient_map(self) -> AmbientMap | None:
+        """The map into a space with a metric of its own, where G is pulled back from one and has no immersion."""
+        return None
+
     def resolved(self, z: Float[Tensor, "*batch d"]) -> Metric:
         """The metric as it is known once the decoder has answered at z: itself, as a rule.
 
         Of a decoder into distributions only the answer tells the family, and with it whether there is an immersion:
-        whoever asks for :attr:`immersion` asks this metric for it.
+        whoever asks for :attr:`immersion` or :attr:`ambient_map` asks this metric for it.
         """
         return self
 

@@ -13,7 +13,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from latentgeo.metrics.arguments import check_points, check_tangent, describe
 from latentgeo.metrics.decoder import Decoder
-from latentgeo.metrics.immersion import Immersion
+from latentgeo.metrics.immersion import AmbientMap, Immersion
 from latentgeo.metrics.metric import Metric
 
 
@@ -64,6 +64,11 @@ class AmbientPullbackMetric(Metric):
         self._map = immersion
         self._ambient = ambient
         self._event = event
+
+    @property
+    def ambient_map(self) -> AmbientMap:
+        """The decoder, and the squares of the ambient metric."""
+        return AmbientMap(self._map, lambda x, v: self._ambient_inner(x, v, v))
 
     def __repr__(self) -> str:
         decoder = self._map.decoder

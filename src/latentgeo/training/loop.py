@@ -50,7 +50,8 @@ def fit(
     The data stay in memory, on the model's device, and are shuffled anew for every epoch. The model is
     in training mode during the call and in **eval mode after it**, as metrics want it.
 
-    To compile the networks, call `model.encoder.compile()` and `model.decoder.compile()` before.
+    Networks can be compiled before, by `model.encoder.compile()` and `model.decoder.compile()`, which leaves the
+    names in checkpoints as they are. Small perceptrons on a processor gain nothing by it.
 
     Args:
         model: changed in place.

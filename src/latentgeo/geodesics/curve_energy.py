@@ -1,0 +1,83 @@
+"""The discrete energy of curves between fixed ends: what a descent asks of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentgeo.geodesics.block_model import BlockModel
+from latentgeo.geodesics.block_tridiagonal import BlockTridiagonal
+from latentgeo.geodesics.sketched_model import SketchedInverse, SketchedModel
+
+QuadraticModel = BlockModel | SketchedModel
+Factorised = BlockTridiagonal | SketchedInverse
+
+# Ambient numbers held at once while curves are evaluated; on a CPU a larger block is no faster.
+BLOCK = {"cpu": 2**24, "cuda": 2**28}
+KNOTS = 8  # points of a curve where its quadratic model knows the Jacobian, at least ...
+STRIDE = 4  # ... and at least every so manieth point
+SUM = 4.0  # machine epsilons that the sums inside a decoder lose
+
+
+class CurveEnergy(ABC):
+    """The discrete energy of curves between fixed ends, as a function of their inner points (b, T-1, d).
+
+    Attributes:
+        evaluations: points at which the decoder or the metric has been evaluated so far.
+        eps: machine epsilon of the precision in which the energy is computed.
+    """
+
+    def __init__(self, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> None:
+        self.start, self.end = start, end
+        self.evaluations = 0
+        self.eps = torch.finfo(start.dtype).eps
+
+    @abstractmethod
+    def energy(self, points: Float[Tensor, "b t d"], rows: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The discrete energy of whole curves, differentiable.
+
+        With ``rows``, the numbers of their pairs of ends, what is known of those ends is not computed again.
+        """
+
+    @abstractmethod
+    def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
+        """The lengths of segments (b, T), and of pairs of segments (b, T // 2), for measuring; differentiable."""
+
+    @abstractmethod
+    def hessian_blocks(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """A positive semi-definite model of the Hessian: its diagonal and upper blocks."""
+
+    def quadratic_model(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> QuadraticModel:
+        """The model of the Hessian around which steps are made."""
+        return BlockModel(*self.hessian_blocks(inner, rows))
+
+    @abstractmethod
+    def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
+        """The rounding error of an ambient point of the curves between the pairs ``rows``, as a length."""
+
+    @abstractmethod
+    def curves_at_once(self, segments: int, channels: int) -> int:
+        """How many curves fit into one block of memory with so many ambient vectors a point."""
+
+    def value_and_gradient(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The energies (b,) and their gradients by the inner points (b, n, d)."""
+        values, gradients = [], []
+        block = self.curves_at_once(inner.shape[1], 4)
+        for some, those in zip(inner.split(block), rows.split(block), strict=True):
+            with torch.enable_grad():
+                free = some.detach().requires_grad_()
+                ends = self.start[those, None], self.end[those, None]
+                value = self.energy(torch.cat([ends[0], free, ends[1]], dim=1), those)
+                (gradient,) = torch.autograd.grad(value.sum(), free)
+            values.append(value.detach())
+            gradients.append(gradient)
+        return torch.cat(values), torch.cat(gradients)
+
+
+def root(x: Tensor) -> Tensor:
+    """The square root, with derivative 0 at 0: the length of a point does not make gradients infinite."""
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1).sqrt(), torch.where(x.isnan(), x, 0))
