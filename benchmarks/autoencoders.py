@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from latentgeo import Metric, expected_pullback_metric, pullback_metric
 from latentgeo.data import load_digits, load_mnist
-from latentgeo.experiments.rbf_vae import RBFVAEConfig, train_rbf_vae
 from latentgeo.models import VAE, MLPDecoder, MLPEncoder, RBFPrecision
 from latentgeo.training import fit
+from latentgeo.training.rbf_vae import RBFVAEConfig, train_rbf_vae
 
 _LATENTS = 10_000  # encoded training data that are kept
 _PIXELS = {"mnist": 784, "digits": 64}

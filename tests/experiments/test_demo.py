@@ -11,7 +11,7 @@ import torch
 from matplotlib.image import imread
 
 from latentgeo.experiments import Result, UnusableData, demo
-from latentgeo.experiments.rbf_vae import RBFVAEConfig
+from latentgeo.training.rbf_vae import RBFVAEConfig
 
 TINY = demo.DemoConfig(
     per_class=60,

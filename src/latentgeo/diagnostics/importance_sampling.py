@@ -54,7 +54,8 @@ def log_likelihood(
         x: data, (B, *event), in the dtype and on the device of the model.
         num_samples: S, samples for each datum.
         chunk_size: the most rows put through the decoder at once (16,384 are the most in any case).
-            By default as many as decode to 1 MiB on a CPU, to 16 MiB elsewhere. The result depends on it by rounding alone.
+            By default as many as decode to 1 MiB on a CPU, to 16 MiB elsewhere. The result depends on it by
+            rounding alone.
         seed: of the samples. They come from torch's global generators as seeded by it, which are put
             back to where they were; with None they come from, and advance, the global generators.
         progress: show a bar over the decoded rows.

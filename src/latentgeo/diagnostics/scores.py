@@ -18,8 +18,8 @@ DATA_ROWS = 256
 # Of decoded data by default: 334 images of MNIST on a CPU. Activations and the terms of the likelihood need some
 # ten times as much, and where these together outgrow the allocator's thresholds (some 6 MiB with glibc), every
 # chunk gets its memory from the system anew: measured, up to half of the time. An accelerator wants larger chunks.
-_CHUNK_BYTES = {"cpu": 2**20}
-_CHUNK_BYTES_ELSEWHERE = 2**24
+_CPU_BYTES = 2**20
+_ACCELERATOR_BYTES = 2**24
 
 Score = Callable[[object, Tensor], Tensor]
 
@@ -27,7 +27,7 @@ Score = Callable[[object, Tensor], Tensor]
 def chunk_rows(chunk_size: int | None, x: Tensor) -> int:
     """Rows to put through a decoder at once: `chunk_size`, or by default what the data's size allows."""
     if chunk_size is None:
-        size = _CHUNK_BYTES.get(x.device.type, _CHUNK_BYTES_ELSEWHERE)
+        size = _CPU_BYTES if x.device.type == "cpu" else _ACCELERATOR_BYTES
         return max(1, size // (x[0].numel() * x.element_size()))
     check_count("chunk_size", chunk_size)
     return chunk_size

@@ -22,11 +22,11 @@ from latentgeo.experiments.environment import environment
 from latentgeo.experiments.interpolation import JoinedPairs, join_classes, unevenness
 from latentgeo.experiments.latent_clusters import euclidean_clusters, geodesic_clusters
 from latentgeo.experiments.page import page
-from latentgeo.experiments.rbf_vae import RBFVAEConfig, train_rbf_vae
 from latentgeo.experiments.result import Figure, Result, UnusableData
 from latentgeo.experiments.stages import Stages
 from latentgeo.models import VAE
 from latentgeo.plots import COLORS
+from latentgeo.training.rbf_vae import RBFVAEConfig, train_rbf_vae
 
 NAME = "demo"
 SUMMARY = "a small VAE on three digits: its metric, its geodesics, and k-means along them"

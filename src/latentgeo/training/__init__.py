@@ -9,6 +9,7 @@ from latentgeo.training.importance import IWAE, Renyi
 from latentgeo.training.loop import fit
 from latentgeo.training.objectives import ELBO, ReconstructionLoss
 from latentgeo.training.precision import fit_precision
+from latentgeo.training.reference_models import reference_model, train_reference
 from latentgeo.training.schedules import BurdaSchedule
 from latentgeo.training.weights import log_weights
 
@@ -26,7 +27,9 @@ __all__ = [
     "fit_precision",
     "load_checkpoint",
     "log_weights",
+    "reference_model",
     "renyi_bound",
     "save_checkpoint",
     "static_binarization",
+    "train_reference",
 ]

@@ -35,10 +35,19 @@ class RBFVAEConfig:
     a: float = 2.0
 
 
+def rbf_vae(features: int) -> VAE:
+    """The model before it is trained: tanh networks 64-32 and 32-64, two latents, means through a sigmoid."""
+    return VAE(
+        MLPEncoder(features, 2, hidden=_HIDDEN, activation=nn.Tanh),
+        MLPDecoder(2, features, hidden=_HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
+        likelihood="gaussian",
+    )
+
+
 def train_rbf_vae(
     images: Float[Tensor, "n features"], config: RBFVAEConfig, *, seed: int, device: torch.device
 ) -> tuple[VAE, float]:
-    """Trains a Gaussian VAE with two latent dimensions: tanh networks 64-32 and 32-64, means through a sigmoid.
+    """Trains :func:`rbf_vae`.
 
     Args:
         images: (N, D) grey levels in [0, 1].
@@ -56,11 +65,7 @@ def train_rbf_vae(
     features = images.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = VAE(
-            MLPEncoder(features, 2, hidden=_HIDDEN, activation=nn.Tanh),
-            MLPDecoder(2, features, hidden=_HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
-            likelihood="gaussian",
-        )
+        model = rbf_vae(features)
     model.to(device)
     adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     history = fit(
