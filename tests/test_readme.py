@@ -47,6 +47,17 @@ def test_example_of_the_encoders_gaussians_runs() -> None:
     assert len(set(names["labels"].tolist())) == 10
 
 
+def test_example_of_training_and_diagnosis_runs(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    names = {"torch": torch, "images": torch.rand(20, 784)}
+    exec(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[2], names)
+    assert len(names["history"]) == 2
+    assert names["estimate"].shape == names["effective"].shape == (20,)
+    assert "active" in capsys.readouterr().out
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
 def test_linked_files_exist() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert links
