@@ -73,3 +73,9 @@ def test_latent_codes_on_the_manifold(tmp_path, capsys):
     steps = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     assert steps["RiemannianSGD"] < min(30, steps["Adam"], steps["SGD"])
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_three_bounds_of_one_model(tmp_path, capsys):
+    load("compare_bounds").main(epochs=2, latents=10, out=tmp_path / "p.png")
+    assert capsys.readouterr().out.count("of 10 latents active") == 3
+    assert (tmp_path / "p.png").stat().st_size > 10_000
