@@ -64,27 +64,18 @@ def main() -> None:
     print("| chunk size | images | seconds | CPU seconds | rows a second | GiB |")
     print("|---" * 6 + "|", flush=True)
     for chunk, images in [([], args.images), *(([size], few) for size in args.chunk_sizes)]:
-        table.append(alone(images, chunk, args))
-        print(
-            "| {chunk} | {images} | {seconds:.1f} | {cpu_seconds:.1f} | {rows:.0f} | {gib:.2f} |".format(
-                **table[-1]
-            )
-        )
+        row = alone(images, chunk, args)
+        table.append(row)
+        seconds = f"{row['seconds']:.1f} | {row['cpu_seconds']:.1f} | {row['rows']:.0f}"
+        print(f"| {row['chunk']} | {images} | {seconds} | {row['gib']:.2f} |", flush=True)
     met = table[0]["seconds"] < SECONDS and table[0]["gib"] < GIB
     print(f"\n{'Below' if met else 'NOT below'} {SECONDS:g} s and {GIB:g} GiB for {args.images} images")
     error = errors(few, args.samples, args.device)
-    print(
-        "Linear Gaussian: {rms:.2f} standard errors (root mean square), {worst:.2f} at worst".format(**error)
-    )
+    print(f"Errors of the linear Gaussian: {error['rms']:.2f} standard errors, {error['worst']:.2f} at worst")
     report = {"date": str(datetime.date.today()), "environment": environment(args.device)}
-    report |= {
-        "load_average": os.getloadavg()[0],
-        "samples": args.samples,
-        "goal": {"seconds": SECONDS, "gib": GIB},
-        "met": met,
-    }
+    report |= {"load_average": os.getloadavg()[0], "samples": args.samples, "met": met}
+    report |= {"goal": {"seconds": SECONDS, "gib": GIB}, "rows": table, "linear_gaussian": error}
     args.out.mkdir(parents=True, exist_ok=True)
-    report |= {"rows": table, "linear_gaussian": error}
     (args.out / "log_likelihood.json").write_text(json.dumps(report, indent=1) + "\n")
     if error["worst"] > WORST:
         raise SystemExit(1)

@@ -15,8 +15,8 @@ def latent_kl(
     KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² - log σ² - 1). For a diagonal posterior their sum over d is the
     divergence of the whole; for another, these are the divergences of its marginals.
 
-    It keeps its digits where σ² is close to one, as in inactive latents: σ² - 1 is then of the second
-    order.
+    Near σ² = 1, as in inactive latents, it is of the second order in σ² - 1, and computed so that it keeps
+    the digits that σ² has.
 
     Args:
         means: μ, (..., d).
@@ -102,7 +102,5 @@ def _ratio(ratio: Tensor | float, like: Tensor) -> Tensor:
 
 
 def _excess(variances: Tensor) -> Tensor:
-    """σ² - 1 - log σ², to full precision near one."""
-    near = (variances - 1).abs() < 0.5
-    difference = (variances - 1).where(near, 0)
-    return (variances - 1) - torch.where(near, difference.log1p(), variances.where(~near, 1).log())
+    """The part σ² - 1 - log σ², in this order: near one the difference σ² - 1 is exact."""
+    return (variances - 1) - variances.log()
