@@ -48,9 +48,9 @@ def frechet_mean(
     """The Riemannian (Fréchet, Karcher) mean argmin_μ Σ_i w_i d(μ, x_i)² / Σ_i w_i.
 
     Steps μ <- Exp_μ(η Σ_i w_i Log_μ(x_i) / Σ_i w_i), with η = 1 unless the variance grew, which takes the step back
-    and halves η. All logarithms of a step are one batch of geodesics, each going on from that of the step before.
-    The mean is a local one: it is unique where the points lie in a small enough ball, and elsewhere depends on
-    ``initial``.
+    and halves η. On a latent space Exp_μ(v) = μ + v to first order will do, since the mean is where steps vanish.
+    All logarithms of a step are one batch of geodesics, each going on from that of the step before. The mean is a
+    local one: it is unique where the points lie in a small enough ball, and elsewhere depends on ``initial``.
 
     Args:
         metric: the metric; or a ``geoopt.Manifold`` with closed forms, such as ``DiagonalNormal()``.

@@ -28,10 +28,10 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
     """k-means clustering of latent points by geodesic distance, in scikit-learn's conventions.
 
     Minimizes Σ_i d(x_i, μ_{l(i)})² over centres μ_k and labels l: each point goes to the nearest centre, each centre
-    takes a step μ <- Exp_μ(η mean Log_μ(x_i)) towards the Riemannian mean of its points, with η = 1 unless the sum
-    of squares of its cluster grew, which takes the step back and halves η. The geodesics of an iteration are solved
-    in batches, from the curves of the iteration before, and only where the triangle inequality leaves it open
-    whether another centre is nearer.
+    takes a step μ <- Exp_μ(η mean Log_μ(x_i)) towards the Riemannian mean of its points, in a latent space with
+    Exp_μ(v) = μ + v to first order, and with η = 1 unless the sum of squares of its cluster grew, which takes the
+    step back and halves η. The geodesics of an iteration are solved in batches, from the curves of the iteration
+    before, and only where the triangle inequality leaves it open whether another centre is nearer.
 
     Args:
         metric: the metric; or a ``geoopt.Manifold`` with closed forms, such as ``DiagonalNormal()``, of which the

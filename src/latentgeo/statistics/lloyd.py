@@ -13,6 +13,7 @@ from torch import Tensor
 from latentgeo.geodesics import ConvergenceWarning, Status
 from latentgeo.statistics.space import Space
 
+_ROUNDING = 64.0  # machine epsilons of the spread, below which a step of a centre is rounding
 _SMALLEST_RATE = 1 / 64  # of a step, after which a centre that cannot get better stays
 
 
@@ -84,6 +85,7 @@ class Lloyd:
 
     def iterate(self, max_iter: int, tol: float) -> None:
         """Moves centres and labels until neither changes."""
+        tol = max(tol, _ROUNDING * torch.finfo(self.centers.dtype).eps)
         for self.iterations in range(1, max_iter + 1):
             labels = self.labels
             refilled = self._fill_empty_clusters()
@@ -122,7 +124,7 @@ class Lloyd:
         mean = logs.new_zeros(k, d).index_add(0, own, weights[:, None] * logs)
         velocity = self._rate[:, None] * mean / torch.where(total > 0, total, 1)[:, None]
         length = self._space.norm(self.centers, velocity)
-        arrival = self._space.expmap(self.centers, velocity)
+        arrival = self._space.retract(self.centers, velocity)
         moving = arrival.isfinite().all(dim=1) & (length > 0)
 
         # the step is taken where it lowers the sum of squares of the points that the centre has now
