@@ -13,6 +13,7 @@ from torch import Tensor
 from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import agrees, measure, measured_result
+from latentgeo.geodesics.options import check_counts, check_tolerances
 from latentgeo.geodesics.rectified import warn_if_piecewise_linear
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
@@ -71,17 +72,13 @@ class BoundaryValue:
     max_nodes: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("num_segments", "max_nodes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        check_counts(self, "num_segments", "max_nodes")
         if self.max_nodes <= self.num_segments:
             raise ValueError(
                 f"max_nodes must exceed num_segments={self.num_segments}, the segments of the first mesh, "
                 f"got {self.max_nodes}"
             )
-        if self.tol is not None and (not isinstance(self.tol, int | float) or not self.tol > 0):
-            raise ValueError(f"tol must be a positive number or None, got {self.tol!r}")
+        check_tolerances(self, "tol")
 
     def solve(
         self,

@@ -31,6 +31,7 @@ from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.descent import Descent
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import agrees, measure, measured_result
+from latentgeo.geodesics.options import check_counts, check_tolerances
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
@@ -86,12 +87,8 @@ class Georce:
     max_steps: int = 300
 
     def __post_init__(self) -> None:
-        for name in ("num_segments", "max_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        if self.tol is not None and (not isinstance(self.tol, int | float) or not self.tol > 0):
-            raise ValueError(f"tol must be a positive number or None, got {self.tol!r}")
+        check_counts(self, "num_segments", "max_steps")
+        check_tolerances(self, "tol")
 
     def solve(
         self,

@@ -15,6 +15,7 @@ from latentgeo.geodesics.descent import descend
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.graph import NeighborGraph
 from latentgeo.geodesics.measure import agrees, measure, measured_result
+from latentgeo.geodesics.options import check_counts
 from latentgeo.geodesics.result import ConvergenceWarning, GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
@@ -97,10 +98,7 @@ class GraphSearch:
             raise ValueError(
                 f"points must be finite, but {len(bad)} of {len(self.points)} are not: the first is row {int(bad[0])}"
             )
-        for name in ("num_neighbors", "num_segments"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        check_counts(self, "num_neighbors", "num_segments")
         if self.num_neighbors >= len(self.points):
             raise ValueError(
                 f"num_neighbors must be below the number of points, {len(self.points)}, got {self.num_neighbors}"

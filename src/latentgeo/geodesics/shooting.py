@@ -15,6 +15,7 @@ from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import Measure, agrees, measure, measured_result
 from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.multiple_shooting import GeodesicFlow, newton
+from latentgeo.geodesics.options import check_counts, check_tolerances
 from latentgeo.geodesics.rectified import warn_if_piecewise_linear
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample, velocities
@@ -66,16 +67,8 @@ class Shooting:
     atol: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_segments", "max_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        for name in ("tol", "rtol", "atol"):
-            value = getattr(self, name)
-            if value is not None and (
-                not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
-            ):
-                raise ValueError(f"{name} must be a positive number or None, got {value!r}")
+        check_counts(self, "num_segments", "max_steps")
+        check_tolerances(self, "tol", "rtol", "atol")
 
     def solve(
         self,

@@ -1,0 +1,23 @@
+"""Checks of a solver's options."""
+
+from __future__ import annotations
+
+import math
+
+
+def check_counts(options: object, *names: str) -> None:
+    """Refuses attributes that are not positive integers."""
+    for name in names:
+        value = getattr(options, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def check_tolerances(options: object, *names: str) -> None:
+    """Refuses attributes that are neither positive finite numbers nor None."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and (
+            not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
+        ):
+            raise ValueError(f"{name} must be a positive number or None, got {value!r}")
