@@ -26,6 +26,13 @@ def fisher_rao_distance(p: Distribution, q: Distribution) -> Float[Tensor, "..."
     The closed forms keep their digits at every scale: means 10³ apart, deviations from 10⁻⁶ to 10⁶, normals
     that almost coincide.
 
+    Largest relative errors in float64, each against a reference of its own (tests/gaussians):
+
+    - distance, against 150 digits, over all these scales: 5e-16;
+    - standard deviation of a point of a geodesic, likewise: 4e-15;
+    - full covariance, against 80 digits, at Mahalanobis distance 100 and condition 10⁴: 3e-15;
+    - full covariance, against minimized energies of 128 segments in two dimensions: 4e-10.
+
     Args:
         p: a distribution.
         q: another of the same family, the same event shape, dtype and device; batch shapes broadcast.

@@ -164,7 +164,8 @@ def fisher_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: int 
     along a curve can be told apart, whatever the kind and the units of the data. The entries of one output are
     independent, within ``Independent`` or without, and their information adds up.
 
-    It is exact for every family. Where the family has an immersion φ into a Euclidean space, such as 2 arcsin sqrt(p)
+    It is exact for every family, to 2e-11 in float64 against quadrature of the score of SciPy's densities
+    (tests/metrics/likelihoods.py). Where the family has an immersion φ into a Euclidean space, such as 2 arcsin sqrt(p)
     for Bernoulli, 2 sqrt(rate) for Poisson or 2 sqrt(p) for categories, G is the pull-back metric of φ(θ(z)), and
     geodesics need no more than distances of images. A Normal, LogNormal or MultivariateNormal has one where its scale
     does not depend on z, a Gamma where its concentration does not.
