@@ -165,10 +165,10 @@ def fisher_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: int 
     independent, within ``Independent`` or without, and their information adds up.
 
     It is exact for every family, to 2e-11 in float64 against quadrature of the score of SciPy's densities
-    (tests/metrics/likelihoods.py). Where the family has an immersion φ into a Euclidean space, such as 2 arcsin sqrt(p)
-    for Bernoulli, 2 sqrt(rate) for Poisson or 2 sqrt(p) for categories, G is the pull-back metric of φ(θ(z)), and
-    geodesics need no more than distances of images. A Normal, LogNormal or MultivariateNormal has one where its scale
-    does not depend on z, a Gamma where its concentration does not.
+    (tests/metrics/likelihoods.py). Where the family has an immersion φ into a Euclidean space, such as 2 arcsin
+    sqrt(p) for Bernoulli, 2 sqrt(rate) for Poisson or 2 sqrt(p) for categories, G is the pull-back metric of
+    φ(θ(z)), and geodesics need no more than distances of images. A Normal, LogNormal or MultivariateNormal has one
+    where its scale does not depend on z, a Gamma where its concentration does not.
 
     :func:`expected_pullback_metric` is another metric for Gaussian decoders: the mean of the random metrics of
     samples, J_μᵀJ_μ + J_σᵀJ_σ, in units of the data. This one is J_μᵀ σ⁻² J_μ + 2 J_σᵀ σ⁻² J_σ, and has none.
