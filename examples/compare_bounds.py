@@ -3,7 +3,7 @@
 The importance-weighted bound is tighter, and so it lets the encoder use more latents (Burda et al. 2016). The
 variational Rényi bound of order minus infinity, VR-max, keeps only the best sample and costs less (Li, Turner 2016).
 
-    python examples/compare_bounds.py [directory of MNIST]
+    python examples/compare_bounds.py [directory of MNIST [epochs]]
 """
 
 import sys
@@ -64,4 +64,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:2]))
+    main(*map(Path, sys.argv[1:2]), *map(int, sys.argv[2:3]))

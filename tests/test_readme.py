@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import latentgeo as lg
 from latentgeo.data import load_digits
 from latentgeo.models import VAE, MLPDecoder, MLPEncoder
 from latentgeo.training import reference_model
@@ -46,11 +47,29 @@ def test_example_of_the_encoders_gaussians_runs() -> None:
     assert len(set(names["labels"].tolist())) == 10
 
 
+@pytest.mark.filterwarnings("ignore::latentgeo.ConvergenceWarning")  # of a mixture of few points
+def test_example_of_statistics_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    vae, digits = reference_model("digits"), load_digits().of_classes((0, 1), per_class=8)
+    with torch.no_grad():
+        z = vae.encode(digits.images.flatten(1)).mean
+    names = {"metric": lg.expected_pullback_metric(vae.decode), "z": z[:12], "classes": digits.labels[:12]}
+    names["z_new"] = z[12:]
+    exec(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[2], names)
+    assert names["distances"].shape == (12, 12)
+    assert (tmp_path / "distances.npy").exists()
+    assert set(names["nearest"].tolist()) <= {0, 1}
+    assert names["log_p"].isfinite().all()
+    assert names["draws"].shape == (10, 2)
+    assert names["axes"].components_.shape == (2, 2)
+    assert names["walk"].shape == (101, 5, 2)
+
+
 def test_example_of_training_and_diagnosis_runs(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     names = {"torch": torch, "images": torch.rand(20, 784)}
-    exec(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[2], names)
+    exec(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[3], names)
     assert len(names["history"]) == 2
     assert names["estimate"].shape == names["effective"].shape == (20,)
     assert "active" in capsys.readouterr().out

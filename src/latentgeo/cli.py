@@ -1,9 +1,11 @@
-"""The command line: ``latentgeo demo``, ``latentgeo list``."""
+"""The command line: ``latentgeo demo``, ``list``, ``run`` and ``report``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import difflib
 import importlib.metadata
 import sys
 from collections.abc import Sequence
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import torch
 
-from latentgeo.experiments import EXPERIMENTS, Result, UnusableData, demo
+from latentgeo.experiments import EXPERIMENTS, Experiment, Place, Result, UnusableData, demo, run
+from latentgeo.experiments.experiment import starting_at
+from latentgeo.experiments.jobs import connected
+from latentgeo.experiments.report import NoResults, markdown, read_results, report
 
 _MET, _NOT_MET, _BAD_ARGUMENTS, _INTERRUPTED = 0, 1, 2, 130
 
@@ -76,14 +81,133 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="every experiment, a line each")
     listing.set_defaults(command=_list)
+
+    running = commands.add_parser(
+        "run",
+        help="documented experiments, reproduced and judged",
+        description="Runs experiments one after another, each into a folder of its name. Ends with status 0 only "
+        "where every criterion was met.",
+    )
+    running.add_argument("names", nargs="+", metavar="NAME", help="as in the list, or 'all'")
+    running.add_argument(
+        "--preset",
+        choices=("quick", "standard", "full"),
+        default="standard",
+        help="quick: embedded digits, minutes; standard (the default): MNIST, an hour each; full: as documented",
+    )
+    running.add_argument(
+        "--seed", type=int, metavar="N", help="the first of the seeds (default: the preset's)"
+    )
+    running.add_argument("--device", default="cpu", metavar="D", help="cpu (the default), cuda, cuda:1, ...")
+    running.add_argument("--data-dir", type=Path, metavar="DIR", help="where MNIST's files lie")
+    running.add_argument(
+        "--out",
+        type=Path,
+        default=Path("latentgeo-results"),
+        metavar="DIR",
+        help="where results go, and trained models for later runs (default: latentgeo-results)",
+    )
+    cluster = running.add_mutually_exclusive_group()
+    cluster.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster, over which sweeps are spread"
+    )
+    cluster.add_argument(
+        "--workers", type=int, metavar="N", help="spread sweeps over so many processes of this machine"
+    )
+    running.set_defaults(command=_run)
+
+    reporting = commands.add_parser("report", help="an HTML page of every result under a folder")
+    reporting.add_argument("folder", type=Path, metavar="DIR", help="where results lie")
+    reporting.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in DIR")
+    reporting.add_argument(
+        "--markdown", action="store_true", help="prints the table of criteria and writes no page"
+    )
+    reporting.set_defaults(command=_report_folder)
     return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:
     del arguments
-    width = max(len(name) for name, _ in EXPERIMENTS)
-    for name, summary in EXPERIMENTS:
+    lines = [(demo.NAME, demo.SUMMARY), *((e.name, e.summary) for e in EXPERIMENTS)]
+    width = max(len(name) for name, _ in lines)
+    for name, summary in lines:
         print(f"{name:{width}}  {summary}")
+    return _MET
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    named = {experiment.name: experiment for experiment in EXPERIMENTS}
+    wanted = list(named) if arguments.names == ["all"] else list(dict.fromkeys(arguments.names))
+    for name in wanted:
+        if name not in named:
+            near = difflib.get_close_matches(name, named, n=1, cutoff=0.0)
+            return _refuse(f"no experiment is called {name!r}; did you mean {near[0]!r}? See latentgeo list")
+    if arguments.seed is not None and not 0 <= arguments.seed < 2**31:
+        return _refuse(f"--seed: expected an integer from 0 to 2**31 - 1, got {arguments.seed}")
+    if arguments.workers is not None and arguments.workers < 1:
+        return _refuse(f"--workers: expected a positive integer, got {arguments.workers}")
+    try:
+        torch.empty(0, device=arguments.device)
+    except (RuntimeError, AssertionError) as error:
+        sentence = str(error).splitlines()[0]
+        return _refuse(f"--device: {arguments.device!r} is not to be had: {sentence}")
+    with contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(connected(arguments.scheduler, arguments.workers))
+        except (ImportError, OSError) as error:
+            return _refuse(str(error))
+        place = Place(
+            cache=arguments.out / "cache",
+            data_dir=arguments.data_dir,
+            device=arguments.device,
+            client=client,
+            progress=True,
+        )
+        return _run_all([named[name] for name in wanted], arguments, place)
+
+
+def _run_all(wanted: list[Experiment], arguments: argparse.Namespace, place: Place) -> int:
+    """The worst status of all; what is done stays when a later one fails."""
+    status = _MET
+    for experiment in wanted:
+        config = experiment.presets[arguments.preset]
+        if arguments.seed is not None:
+            config = starting_at(config, arguments.seed)
+        out = arguments.out / experiment.name
+        try:
+            result = run(experiment, config, place, out=out)
+        except OSError as error:
+            return _refuse(f"--out: {error}")
+        except KeyboardInterrupt:
+            print(
+                f"\nInterrupted in {experiment.name}; run it again and trained models go on", file=sys.stderr
+            )
+            return _INTERRUPTED
+        print(
+            f"{experiment.name}: {result.status}, {sum(result.seconds.values()):.0f} s, {out / 'index.html'}"
+        )
+        for criterion in result.criteria:
+            print(f"  {criterion}")
+        if result.skipped:
+            print(f"latentgeo: {experiment.name} was skipped: {result.skipped}", file=sys.stderr)
+            status = max(status, _BAD_ARGUMENTS)
+        status = max(status, _MET if result.passed else _NOT_MET)
+    return status
+
+
+def _report_folder(arguments: argparse.Namespace) -> int:
+    try:
+        results = read_results(arguments.folder)
+        if arguments.markdown:
+            print(markdown(results), end="")
+            return _MET
+        file: Path = arguments.out or arguments.folder / "report.html"
+        file.write_text(report(results), encoding="utf-8")
+    except NoResults as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"--out: {error}")
+    print(f"page: {file.resolve()}")
     return _MET
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -27,7 +28,6 @@ def test_is_the_divergence_of_the_gaussians(batch, dtype, generator):
 
 
 def test_keeps_its_digits_in_inactive_latents_and_at_every_scale(dtype):
-    mpmath = pytest.importorskip("mpmath")
     near = [1 + sign * 10.0**-k for k in range(1, 7) for sign in (1, -1)]
     variance = torch.tensor([*near, 1e-30, 1e-8, 0.4999, 0.5001, 1.4999, 1.5001, 1e30], dtype=dtype)
     with mpmath.workdps(50):

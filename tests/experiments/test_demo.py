@@ -49,7 +49,7 @@ def test_metrics_say_what_was_measured_how_and_on_what(ran):
     assert {"torch", "python", "cores", "device"} <= set(written["environment"])
     assert set(written["seconds"]) == {"training", "geodesics", "pictures", "clusters"}
     for criterion in written["criteria"]:
-        assert set(criterion) == {"claim", "measured", "relation", "bound", "passed"}
+        assert set(criterion) == {"claim", "documented", "measured", "relation", "bound", "passed"}
     for kind in ("geodesic", "Euclidean"):
         scores = written["numbers"]["k-means"][kind]
         assert set(scores) == {"f_measure", "purity", "adjusted_rand"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -78,4 +79,44 @@ def test_latent_codes_on_the_manifold(tmp_path, capsys):
 def test_three_bounds_of_one_model(tmp_path, capsys):
     load("compare_bounds").main(epochs=2, latents=10, out=tmp_path / "p.png")
     assert capsys.readouterr().out.count("of 10 latents active") == 3
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_geodesic_balls(tmp_path, capsys):
+    load("geodesic_balls").main(resolution=24, out=tmp_path / "p.png")
+    assert "picture: " in capsys.readouterr().out
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_curvature_of_a_hill_is_known(tmp_path, capsys):
+    load("curvature_map").main(resolution=16, out=tmp_path / "p.png")
+    assert float(capsys.readouterr().out.splitlines()[0].split()[-1]) < 1e-5
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_steps_of_walks_by_the_metric_change_images_alike_everywhere(tmp_path, capsys):
+    """|v|_G / s of a normal step v is Rayleigh's: its quantiles q are sqrt(-2 ln(1 - q)). Others vary more."""
+    load("random_walk").main(num_steps=120, num_walks=10, out=tmp_path / "p.png")
+    spread = {}
+    for line in capsys.readouterr().out.splitlines()[:3]:
+        kind, words = line.split(": ")
+        middle, low, high, _ = (float(number) for number in re.findall(r"\d+\.\d+", words))
+        spread[kind] = high / low
+        if kind == "inverse-metric":
+            assert (low, middle, high) == pytest.approx((0.32, 1.18, 2.45), rel=0.1)
+    assert spread["euclidean"] > 1.2 * spread["inverse-metric"]
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_two_ways_to_cluster(tmp_path, capsys):
+    load("clusters").main(per_class=4, out=tmp_path / "p.png")
+    scores = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[:2]]
+    assert min(scores) > 0.3
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::latentgeo.ConvergenceWarning")
+def test_two_kinds_of_neighbours(tmp_path, capsys):
+    load("nearest_neighbours").main(known=4, asked=4, out=tmp_path / "p.png")
+    assert capsys.readouterr().out.count("of 12 wrong") == 2
     assert (tmp_path / "p.png").stat().st_size > 10_000

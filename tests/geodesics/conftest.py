@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import signal
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from distributed import Client, LocalCluster
 from torch import Tensor
 
 import latentgeo as lg
@@ -31,7 +33,7 @@ LENGTH_RTOL = {torch.float64: STEP**4 / 100, torch.float32: 20 * torch.finfo(tor
 POINT_RTOL = {torch.float64: STEP**4, torch.float32: 17e-4}
 
 
-TIME_LIMIT = 20  # seconds of this process, however busy the machine; every solver ends, whatever it is given
+TIME_LIMIT = 60  # seconds of this process, however busy the machine; every solver ends, whatever it is given
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +105,19 @@ def solver(request: pytest.FixtureRequest) -> object:
 @pytest.fixture
 def solved(space: Space, solver: object, dtype: torch.dtype, device: torch.device) -> Solved:
     return _solve(space, solver, dtype, device)
+
+
+@pytest.fixture(scope="session")
+def _cluster() -> Iterator[Client]:
+    local = LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+    )
+    with local, local.get_client() as connected:
+        yield connected
+
+
+@pytest.fixture
+def cluster(_cluster: Client) -> Client:
+    """The client of two worker processes of one thread each, both there whatever the test before did to them."""
+    _cluster.wait_for_workers(2)
+    return _cluster

@@ -143,3 +143,24 @@ def test_chunks_bound_what_is_decoded_at_once() -> None:
     result = lg.geodesic(lg.fisher_pullback_metric(decoder, chunk_size=40), *ends(8))
     assert bool(result.converged.all())
     assert largest <= 40
+
+
+def test_nan_region_flags_the_curves_through_it_only(dtype: torch.dtype) -> None:
+    """The metric of a Normal has no immersion: its NaN must not spread through the energy of images."""
+    net = network(2, 6, dtype)
+
+    def normal(z: Tensor) -> Normal:
+        mean, std = net(z).chunk(2, dim=1)
+        hole = ((z[:, :1] > 1) & (z[:, :1] < 2)).expand_as(mean)
+        return Normal(
+            torch.where(hole, torch.nan, mean), 0.5 + nn.functional.softplus(std), validate_args=False
+        )
+
+    metric = lg.fisher_pullback_metric(normal)
+    start = torch.tensor([[0.1, 0.2], [-0.4, 0.0], [0.3, -0.4]], dtype=dtype)
+    end = torch.tensor([[0.5, -0.1], [3.0, 0.0], [-0.3, 0.2]], dtype=dtype)
+    with pytest.warns(lg.ConvergenceWarning, match="1 of 3 curves"):
+        result = lg.geodesic(metric, start, end)
+    assert list(result.status) == [lg.Status.CONVERGED, lg.Status.NON_FINITE, lg.Status.CONVERGED]
+    alone = lg.geodesic(metric, start[[0, 2]], end[[0, 2]])
+    assert_near(result.length[[0, 2]], alone.length, 1e3 * torch.finfo(dtype).eps)

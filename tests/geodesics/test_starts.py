@@ -8,7 +8,9 @@ from torch import Tensor
 
 import latentgeo as lg
 import laws
+from latentgeo.data import load_digits
 from latentgeo.geodesics.minimize_energy import bows
+from latentgeo.training import reference_model
 
 
 def ridge(z: Tensor) -> Tensor:
@@ -44,6 +46,26 @@ def test_default_looks_for_a_way_round_what_its_segments_do_not_resolve(dtype: t
         one = lg.geodesic(metric, start, end, solver=lg.MinimizeEnergy(num_starts=1))
     assert float(one.length) > 6.0  # over the wall
     assert 2.0 < float(result.length) < 3.0  # through the gap
+
+
+def test_no_geodesic_is_longer_than_its_straight_line() -> None:
+    """A trained RBF-VAE stretches its lines so unevenly that at an even latent pace their energy is no bound.
+
+    The last pair's curve jumps over a fold on 16 segments, and only a measure of the line says that it is worse.
+    """
+    model, digits = reference_model("digits"), load_digits().of_classes((0, 1, 2))
+    with torch.no_grad():
+        z = model.encode(digits.images.flatten(1)).mean
+    order = torch.randperm(len(z), generator=torch.Generator().manual_seed(0))
+    start, end = torch.cat([z[order[14:18]], z[265:266]]), torch.cat([z[order[142:146]], z[425:426]])
+    metric = lg.expected_pullback_metric(model.decode)
+    result = lg.geodesic(metric, start, end)
+    assert result.converged.all()
+    t = torch.linspace(0, 1, 513)[:, None]
+    with torch.no_grad():
+        normal = model.decode(torch.lerp(start[:, None], end[:, None], t).flatten(0, 1))
+        image = torch.cat([normal.mean, normal.stddev], 1).unflatten(0, (5, -1))
+    assert (result.length <= image.diff(dim=1).norm(dim=2).sum(1) * (1 + 1e-3)).all()
 
 
 def test_starts_are_the_same_for_every_pair_and_call() -> None:

@@ -10,29 +10,21 @@ import pytest
 import torch
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 
-from latentgeo import EuclideanMetric, metric_from_function
+from latentgeo import EuclideanMetric, metric_from_function, pullback_metric
 from latentgeo.plots import (
     COLORS,
     MARKERS,
     bounds_of,
     clusters,
     color_bar,
+    curvature_map,
     curves,
-    image_strip,
     indicatrices,
     latent_scatter,
     metric_map,
     straight_lines,
 )
-
-
-@pytest.fixture
-def axes():
-    figure = Figure()
-    yield figure.subplots()
-    figure.canvas.draw()  # whatever a test drew can be rendered
 
 
 def half_plane(z):
@@ -72,6 +64,41 @@ def test_map_refuses_what_it_cannot_draw(axes):
         metric_map(axes, EuclideanMetric(2), BOUNDS, resolution=1)
     with pytest.raises(ValueError, match="> 0 somewhere"):
         metric_map(axes, metric_from_function(lambda z: 0 * half_plane(z)), BOUNDS, resolution=4)
+
+
+def paraboloid(z):
+    return torch.cat([z, z.square().sum(1, keepdim=True) / 2], 1)
+
+
+def test_curvature_map_shows_the_gaussian_curvature_with_zero_in_the_middle(axes):
+    """A paraboloid x3 = |z|² / 2 has K = 1 / (1 + |z|²)², a saddle x3 = z1 z2 has minus that."""
+    square = torch.tensor([[-2.0, -1.0], [2.0, 1.0]], dtype=torch.float64)
+    z1, z2 = np.meshgrid(-2 + (np.arange(20) + 0.5) / 5, -1 + (np.arange(10) + 0.5) / 5)
+    expected = 1 / (1 + z1**2 + z2**2) ** 2
+    image = curvature_map(axes, pullback_metric(paraboloid), square, resolution=20)
+    np.testing.assert_allclose(image.get_array(), expected, rtol=1e-9)
+    saddle = pullback_metric(lambda z: torch.cat([z, z.prod(1, keepdim=True)], 1))
+    image = curvature_map(axes, saddle, square, resolution=20)
+    np.testing.assert_allclose(image.get_array(), -expected, rtol=1e-9)
+    low, high = image.get_clim()
+    assert low == -high
+    assert high == pytest.approx(np.quantile(expected, 0.95))
+
+
+def test_curvature_map_of_a_flat_metric_has_a_scale_and_a_singular_one_is_refused(axes):
+    assert curvature_map(axes, EuclideanMetric(2), BOUNDS, resolution=4).get_clim() == (-1, 1)
+    with pytest.raises(ValueError, match="a finite curvature somewhere"):
+        curvature_map(axes, metric_from_function(lambda z: 0 * half_plane(z)), BOUNDS, resolution=4)
+    with pytest.raises(ValueError, match="bounds: expected a lower left"):
+        curvature_map(axes, EuclideanMetric(2), BOUNDS.flip(0))
+
+
+@pytest.mark.parametrize(
+    ("limits", "extend"), [((0, 3), "neither"), ((1, 3), "min"), ((0, 2), "max"), ((1, 2), "both")]
+)
+def test_a_scale_is_pointed_where_values_go_beyond_it(axes, limits, extend):
+    image = axes.imshow(np.arange(4.0).reshape(2, 2), vmin=limits[0], vmax=limits[1])
+    assert color_bar(axes, image).extend == extend
 
 
 def test_every_class_has_a_colour_a_shape_and_a_name(axes):
@@ -123,24 +150,6 @@ def test_curves_and_straight_lines_keep_their_points_and_are_in_view(axes):
         curves(axes, points[0])
     with pytest.raises(ValueError, match="the shape of start"):
         straight_lines(axes, points[:, 0], points[:2, 0])
-
-
-@pytest.mark.parametrize("shape", [(5, 8, 6), (5, 1, 8, 6), (5, 3, 8, 6)])
-def test_strip_is_the_images_in_a_row_with_gaps_that_show_the_page(axes, shape):
-    images = torch.rand(shape)
-    row = np.asarray(image_strip(axes, images).get_array())
-    assert row.shape == (8, 5 * 6 + 4, 4)
-    third = images[2] if len(shape) == 3 else images[2, 0]
-    np.testing.assert_allclose(row[:, 14:20, 0], third, rtol=1e-6)
-    assert (row[:, [6, 13, 20, 27], 3] == 0).all()
-    assert len(axes.get_xticks()) == 0
-
-
-def test_strip_refuses_other_shapes(axes):
-    with pytest.raises(ValueError, match="images: expected shape"):
-        image_strip(axes, np.zeros((5, 64)))
-    with pytest.raises(ValueError, match="black below white"):
-        image_strip(axes, np.zeros((5, 8, 8)), limits=(1.0, 0.0))
 
 
 def test_indicatrices_are_unit_circles_of_the_metric(axes):

@@ -95,10 +95,30 @@ def test_one_point_is_its_own_mean():
     assert found.point.tolist() == [0.3, -0.2]
 
 
-def test_numpy_weights_and_initial_are_taken():
-    x = points_on(spaces.SPHERE, 6)
-    found = frechet_mean(spaces.SPHERE.metric(), x, weights=np.ones(6), initial=x[3])
-    torch.testing.assert_close(found.point, frechet_mean(spaces.SPHERE.metric(), x).point, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("initial", [0, "array", "medoid"])
+def test_mean_does_not_depend_on_the_start_where_it_is_unique(initial):
+    x = points_on(spaces.SPHERE, 6, torch.float32)
+    if initial != "medoid":
+        initial = x[3].numpy() if initial == "array" else x[initial]
+    metric = spaces.SPHERE.metric(torch.float32)
+    found = frechet_mean(metric, x, weights=np.ones(6), initial=initial)
+    torch.testing.assert_close(found.point, frechet_mean(metric, x).point, rtol=0, atol=1e-3)
+
+
+def test_outliers_do_not_draw_the_medoid():
+    """On a bent sheet the mean of coordinates is off the data, and so may be the point nearest to it."""
+    x = torch.tensor([[-1.0, 1.0], [-0.9, 0.81], [-0.8, 0.64], [-0.7, 0.49], [3.0, 9.0]])
+    sheet = lg.pullback_metric(lambda z: torch.stack([z[:, 0], 20 * (z[:, 1] - z[:, 0].square())], 1))
+    with pytest.warns(ConvergenceWarning, match="max_steps=1"):
+        found = frechet_mean(sheet, x, initial="medoid", weights=torch.tensor([1, 1, 1, 1, 0.0]), max_steps=1)
+    assert found.variance < 0.02
+
+
+def test_bar_is_shown_if_asked_for(capsys):
+    frechet_mean(EuclideanMetric(2), torch.eye(2))
+    assert capsys.readouterr().err == ""
+    frechet_mean(EuclideanMetric(2), torch.eye(2), progress=True)
+    assert "/100" in capsys.readouterr().err
 
 
 def test_point_out_of_reach_is_said_and_spoils_nothing():
@@ -130,6 +150,8 @@ def test_too_few_steps_are_said():
         ({"weights": -torch.ones(3)}, "weights must be finite and non-negative"),
         ({"weights": torch.zeros(3)}, "not all zero"),
         ({"initial": torch.zeros(3)}, r"initial must have shape \(2,\)"),
+        ({"initial": np.full(2, np.nan)}, "and be finite"),
+        ({"initial": "middle"}, "initial must be 'medoid', a point, or None, got 'middle'"),
     ],
     ids=str,
 )
@@ -140,6 +162,8 @@ def test_wrong_arguments_are_named(unchecked, arguments, message):
 
 
 def test_wrong_types_are_named(unchecked):
+    with pytest.raises(TypeError, match="initial must be a NumPy array, a torch tensor"):
+        frechet_mean(EuclideanMetric(2), torch.zeros(3, 2), initial=[0.0, 0.0])
     with pytest.raises(TypeError, match="Metric or a geoopt"):
         frechet_mean(torch.eye(2), torch.zeros(3, 2))
     with pytest.raises(ValueError, match="solver must be None"):

@@ -6,6 +6,7 @@ import torch
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import adjusted_rand_score
 
 import latentgeo as lg
 from latentgeo import ConvergenceWarning, EuclideanMetric, GeodesicKMeans
@@ -139,7 +140,7 @@ def test_point_out_of_reach_has_label_minus_one_and_spoils_nothing() -> None:
     [
         ({"n_clusters": 0}, "n_clusters must be a positive integer, got 0"),
         ({"n_clusters": 37}, "at least n_clusters=37 points, got 36"),
-        ({"init": "kmeans"}, "init must be 'k-means\\+\\+', 'random' or an array"),
+        ({"init": "kmeans"}, "init must be 'k-means\\+\\+', 'k-medoids', 'random' or an array"),
         ({"init": np.zeros((2, 2))}, "init must hold 3 finite centres of 2 coordinates"),
         ({"max_iter": 0}, "max_iter must be a positive integer"),
         ({"tol": -1.0}, "tol must be a non-negative number"),
@@ -156,9 +157,77 @@ def test_data_that_cannot_be_clustered(unchecked: None) -> None:
     for wrong, message in ((BLOBS[0], "shape \\(N, d\\)"), (BLOBS * torch.nan, "finite")):
         with pytest.raises(ValueError, match=message):
             estimator.fit(wrong)
-    with pytest.raises(TypeError, match="X must be a NumPy array or a torch tensor"):
-        estimator.fit([[0.0, 1.0]])
+    with pytest.raises(ValueError, match="dtype='numeric' is not compatible"):
+        estimator.fit([["a", "b"], ["c", "d"]])
     with pytest.raises(TypeError, match="metric must be a latentgeo Metric"):
         GeodesicKMeans(lambda z: z, 2).fit(BLOBS)
-    with pytest.raises(ValueError, match="2 coordinates as in fit, got 3"):
+    with pytest.raises(ValueError, match="X has 3 features, but GeodesicKMeans is expecting 2"):
         estimator.fit(BLOBS).predict(torch.zeros(4, 3))
+
+
+def parabolas(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three long thin sheets side by side, and which is which."""
+    generator = torch.Generator().manual_seed(0)
+    along, across = torch.rand(2, n, dtype=torch.float64, generator=generator)
+    truth = torch.arange(n) % 3
+    along = 2 * along - 1
+    return torch.stack([along, along.square() + 0.25 * truth + 0.05 * across], 1), truth
+
+
+def unfold(z: torch.Tensor) -> torch.Tensor:
+    """A decoder in whose images the sheets are compact and apart."""
+    return torch.stack([z[:, 0] / 3, 8 * (z[:, 1] - z[:, 0].square())], 1)
+
+
+@pytest.mark.parametrize("init", ["k-means++", "k-medoids"])
+def test_clusters_that_straight_distances_miss_are_found(init: str) -> None:
+    points, truth = parabolas(18)
+    fitted = GeodesicKMeans(lg.pullback_metric(unfold), 3, init=init, random_state=0).fit(points)
+    assert adjusted_rand_score(truth, fitted.labels_) > 0.95
+    straight = KMeans(3, n_init=10, random_state=0).fit(points.numpy())
+    assert adjusted_rand_score(truth, straight.labels_) < 0.3
+    theirs = KMeans(3, n_init=10, random_state=0).fit(
+        unfold(points).numpy()
+    )  # the decoder is one to one and flat
+    assert fitted.inertia_ == pytest.approx(theirs.inertia_, rel=1e-3)
+
+
+def test_transform_gives_the_distances_to_all_centers() -> None:
+    metric = lg.pullback_metric(stereographic)
+    fitted = GeodesicKMeans(metric, 3, init=BLOBS[[0, 12, 24]]).fit(BLOBS)
+    wanted = torch.stack([lg.distance(metric, center, BLOBS) for center in fitted.cluster_centers_], 1)
+    torch.testing.assert_close(fitted.transform(BLOBS), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_chords_leave_few_geodesics_to_be_solved(solver) -> None:
+    """Blobs apart: one a point to be placed, and one a point for each step of its centre."""
+    fitted = GeodesicKMeans(lg.pullback_metric(stereographic), 3, solver=solver, init=BLOBS[[0, 12, 24]]).fit(
+        BLOBS
+    )
+    assert solver.count < 36 * (fitted.n_iter_ + 1) + 10
+    solver.count = 0
+    assert torch.equal(fitted.predict(BLOBS), TRUTH)
+    assert solver.count < 36 + 10
+
+
+def test_start_from_medoids_is_near_the_end(solver) -> None:
+    metric = lg.pullback_metric(stereographic)
+    fitted = GeodesicKMeans(metric, 3, init="k-medoids", solver=solver, random_state=0).fit(BLOBS)
+    assert torch.equal(fitted.labels_[:, None] == fitted.labels_, TRUTH[:, None] == TRUTH)
+    theirs = GeodesicKMeans(metric, 3, n_init=3, random_state=0).fit(BLOBS)
+    assert fitted.inertia_ == pytest.approx(theirs.inertia_, rel=1e-3)
+    assert fitted.n_iter_ <= theirs.n_iter_
+
+
+def test_start_from_medoids_on_a_manifold_with_closed_forms() -> None:
+    normals = torch.stack([BLOBS, torch.ones_like(BLOBS)], 1)
+    fitted = GeodesicKMeans(lg.DiagonalNormal(), 3, init="k-medoids", random_state=0).fit(normals)
+    assert same_partition(fitted.labels_, TRUTH)
+
+
+def test_bar_is_shown_if_asked_for(capsys: pytest.CaptureFixture) -> None:
+    estimator = GeodesicKMeans(EuclideanMetric(2), 3, random_state=0, n_init=2)
+    estimator.fit(BLOBS)
+    assert capsys.readouterr().err == ""
+    estimator.set_params(progress=True).fit(BLOBS)
+    assert "/60" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 import math
 
-import mpmath  # comes with sympy
+import mpmath
 import pytest
 import torch
 from hypothesis import given

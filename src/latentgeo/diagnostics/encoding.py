@@ -1,6 +1,5 @@
 """Data as a model encodes them: moments and a sample of every posterior."""
 
-import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from latentgeo.diagnostics.arguments import check_data
 from latentgeo.diagnostics.protocol import LatentModel, check_model, posterior_of
 from latentgeo.diagnostics.scores import DATA_ROWS
-from latentgeo.training.generators import borrowed_generators
+from latentgeo.training.generators import seeded_generators
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ def encoded(model: LatentModel, x: Float[Tensor, "n ..."], *, seed: int | None =
     """
     check_model(model)
     check_data(x)
-    seeded = contextlib.nullcontext() if seed is None else borrowed_generators(x.device, seed=seed)
-    with torch.no_grad(), seeded:
+    with torch.no_grad(), seeded_generators(x.device, seed):
         parts = []
         for data in x.split(DATA_ROWS):
             posterior = posterior_of(model, data)

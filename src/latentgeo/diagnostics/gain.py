@@ -1,16 +1,13 @@
 """What each latent is worth to the reconstruction."""
 
-import contextlib
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution
 
 from latentgeo.diagnostics.arguments import check_count, check_data
-from latentgeo.diagnostics.protocol import LatentModel, check_model, posterior_of
+from latentgeo.diagnostics.protocol import LatentModel, check_model, checked_posterior
 from latentgeo.diagnostics.scores import DATA_ROWS, LATENT_ROWS, chunk_rows, decoded_scores, negative_error
-from latentgeo.training.generators import borrowed_generators
+from latentgeo.training.generators import seeded_generators
 
 
 def reconstruction_gain(
@@ -62,9 +59,8 @@ def reconstruction_gain(
     if num_samples is not None:
         check_count("num_samples", num_samples)
     rows = chunk_rows(chunk_size, x)
-    seeded = contextlib.nullcontext() if seed is None else borrowed_generators(x.device, seed=seed)
     total = torch.zeros((), dtype=torch.float64, device=x.device)
-    with torch.no_grad(), seeded:
+    with torch.no_grad(), seeded_generators(x.device, seed):
         for data in x.split(DATA_ROWS):
             for z in _latents(model, data, num_samples):
                 total = total + _losses_without_each(model, z, data, rows).sum(1)
@@ -75,7 +71,7 @@ def _latents(model: LatentModel, x: Tensor, num_samples: int | None) -> list[Ten
     """The latents (N, d) to decode: means or codes once, or one sample after the other."""
     code = model.encode(x)
     if not isinstance(code, Tensor):
-        posterior: Distribution = posterior_of(model, x)
+        posterior = checked_posterior(code, x)
         latents = (
             [posterior.mean] if num_samples is None else list(posterior.sample(torch.Size([num_samples])))
         )

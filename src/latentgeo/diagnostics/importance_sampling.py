@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from latentgeo.diagnostics.arguments import check_count, check_data
 from latentgeo.diagnostics.protocol import LatentModel, check_model, joint_log_prob, log_prior, posterior_of
 from latentgeo.diagnostics.scores import DATA_ROWS, LATENT_ROWS, chunk_rows, decoded_scores, log_density
-from latentgeo.training.generators import borrowed_generators
+from latentgeo.training.generators import seeded_generators
 
 
 class LogLikelihood(NamedTuple):
@@ -88,8 +88,7 @@ def log_likelihood(
     together = max(1, min(DATA_ROWS, LATENT_ROWS // num_samples))
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        if seed is not None:
-            stack.enter_context(borrowed_generators(x.device, seed=seed))
+        stack.enter_context(seeded_generators(x.device, seed))
         bar = tqdm(total=len(x) * num_samples, unit="row", unit_scale=True, disable=not progress)
         stack.callback(bar.close)
         # Filled in place: a small tensor kept from each step would pin memory between the large ones that are freed.

@@ -60,7 +60,11 @@ def refuse_training(name: str, part: object) -> None:
 
 def posterior_of(model: LatentModel, x: Tensor) -> Distribution:
     """q(z | x), or an error that says what `encode` answered."""
-    posterior = model.encode(x)
+    return checked_posterior(model.encode(x), x)
+
+
+def checked_posterior(posterior: object, x: Tensor) -> Distribution:
+    """What `encode(x)` answered, or an error that says so."""
     if not isinstance(posterior, Distribution):
         raise TypeError(
             f"model: expected encode(x) to answer a Distribution, got {type(posterior).__name__}; "

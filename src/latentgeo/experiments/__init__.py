@@ -1,10 +1,26 @@
-"""The documented experiments: each a name, a frozen config, and a run that gives a result with criteria."""
+"""The documented experiments: each a name, a frozen config, and a study that gives a result with criteria."""
 
-from latentgeo.experiments import demo
+from latentgeo.experiments import demo, fisher_geodesics, theorem_check
 from latentgeo.experiments.criteria import Criterion
+from latentgeo.experiments.experiment import Config, Experiment, Findings, Place
+from latentgeo.experiments.record import Record
 from latentgeo.experiments.result import Figure, Result, UnusableData
+from latentgeo.experiments.run import run
 
-# A name and a line each, in the order in which they are listed.
-EXPERIMENTS: tuple[tuple[str, str], ...] = ((demo.NAME, demo.SUMMARY),)
+# In the order in which they are listed.
+EXPERIMENTS: tuple[Experiment, ...] = (fisher_geodesics.EXPERIMENT, theorem_check.EXPERIMENT)
 
-__all__ = ["EXPERIMENTS", "Criterion", "Figure", "Result", "UnusableData", "demo"]
+__all__ = [
+    "EXPERIMENTS",
+    "Config",
+    "Criterion",
+    "Experiment",
+    "Figure",
+    "Findings",
+    "Place",
+    "Record",
+    "Result",
+    "UnusableData",
+    "demo",
+    "run",
+]

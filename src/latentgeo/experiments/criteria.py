@@ -20,6 +20,7 @@ class Criterion:
         measured: the value; NaN never passes.
         relation: ">", ">=", "<" or "<=".
         bound: what it is compared with, never changed after a look at the value.
+        documented: what the document says of it.
 
     Example:
         >>> Criterion("Most of them agree.", 0.97, ">=", 0.95).passed
@@ -30,6 +31,7 @@ class Criterion:
     measured: float
     relation: Relation
     bound: float
+    documented: str = ""
 
     @property
     def passed(self) -> bool:

@@ -144,7 +144,7 @@ def run(config: DemoConfig, *, out: Path, progress: bool = False) -> Result:
             background = demo_figures.Background.around(metric, latents, joined, config.resolution)
             keep(*demo_figures.metric_figure(background, latents, classes))
             keep(*demo_figures.geodesics_figure(background, latents, classes, joined))
-            keep(*demo_figures.strips_figure(_strips(decoded, joined, shape), (along, across)))
+            keep(*demo_figures.strips_figure(model.decoder, _strips(joined), shape, (along, across)))
         with stages.stage("clusters"):
             chosen = np.random.RandomState(config.seed).permutation(len(latents))[: config.num_clustered]
             points, truth = latents[torch.from_numpy(chosen).to(device)], classes[chosen]
@@ -202,18 +202,17 @@ def _decoded(model: VAE, joined: JoinedPairs) -> tuple[Tensor, Tensor]:
         return model.decoder(joined.geodesics), model.decoder(joined.lines)
 
 
-def _strips(
-    decoded: tuple[Tensor, Tensor], joined: JoinedPairs, shape: torch.Size
-) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
-    """Images along the first geodesic and straight line of each combination of classes."""
-    steps = torch.linspace(0, decoded[0].shape[1] - 1, _STRIP).round().long()
-    return {
-        pair: (
-            decoded[0][joined.classes.index(pair), steps].unflatten(-1, shape),
-            decoded[1][joined.classes.index(pair), steps].unflatten(-1, shape),
+def _strips(joined: JoinedPairs) -> dict[tuple[int, int], demo_figures.Strip]:
+    """Points on the first geodesic and straight line of each combination of classes."""
+    steps = torch.linspace(0, joined.geodesics.shape[1] - 1, _STRIP).round().long()
+    strips = {}
+    for pair in dict.fromkeys(joined.classes):
+        row = joined.classes.index(pair)
+        curves = torch.stack([joined.geodesics[row, steps], joined.lines[row, steps]])
+        strips[pair] = demo_figures.Strip(
+            curves, (float(joined.lengths[row]), float(joined.straight_lengths[row]))
         )
-        for pair in dict.fromkeys(joined.classes)
-    }
+    return strips
 
 
 def _compared(joined: JoinedPairs, decoded: tuple[Tensor, Tensor]) -> dict[str, Any]:

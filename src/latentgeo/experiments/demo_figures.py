@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -25,7 +25,7 @@ from latentgeo.plots import (
     clusters,
     color_bar,
     curves,
-    image_strip,
+    decoded_strips,
     latent_scatter,
     metric_map,
     straight_lines,
@@ -33,6 +33,18 @@ from latentgeo.plots import (
 
 _SIZE = (4.8, 4.9)  # inches: as wide as a telephone, with letters of 10 points
 _DRAWN = 9  # pairs in one picture, so that they can be followed by eye
+
+
+class Strip(NamedTuple):
+    """A geodesic and the straight line between the same points.
+
+    Attributes:
+        curves: (2, n, d) points of both.
+        lengths: of both, in ambient units.
+    """
+
+    curves: Float[Tensor, "2 n d"]
+    lengths: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -102,24 +114,33 @@ def geodesics_figure(
 
 
 def strips_figure(
-    strips: Mapping[tuple[int, int], tuple[Tensor, Tensor]], unevenness: tuple[float, float]
+    decode: Callable[[Tensor], Tensor],
+    strips: Mapping[tuple[int, int], Strip],
+    shape: Sequence[int],
+    unevenness: tuple[float, float],
 ) -> tuple[Drawing, Figure]:
-    """Decoded images (n, channels, height, width) along both, in two rows for each pair of classes."""
-    drawing = Drawing(figsize=(6.4, 1.45 * len(strips)), layout="constrained")
-    blocks = drawing.subfigures(len(strips), 1, squeeze=False)[:, 0]
-    for block, images in zip(blocks, strips.values(), strict=True):
-        for axes, row, name in zip(block.subplots(2, 1), images, ("geodesic", "straight"), strict=True):
-            image_strip(axes, row)
-            axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    """Decoded images along both, in two rows for each pair of classes, with their lengths."""
+    drawing = Drawing(figsize=(6.4, 1.35 * len(strips)), layout="constrained")
+    for axes, strip in zip(
+        drawing.subplots(len(strips), 1, squeeze=False)[:, 0], strips.values(), strict=True
+    ):
+        decoded_strips(
+            axes,
+            decode,
+            strip.curves,
+            image_shape=shape,
+            names=("geodesic", "straight"),
+            captions=[f"length {length:.2f}" for length in strip.lengths],
+        )
     pairs = ", ".join(f"{a} to {b}" for a, b in strips)
     return drawing, Figure(
         "strips.png",
         "Decoded images on the way",
-        f"From {pairs}: above at equal steps along the geodesic, below along the straight line. "
-        f"Over all pairs, the largest change from one image to the next is {unevenness[0]:.1f} times the mean change "
-        f"along geodesics, and {unevenness[1]:.1f} times along straight lines.",
+        f"From {pairs}: above at equal steps along the geodesic, below along the straight line, and the lengths of "
+        f"both. Over all pairs, the largest change from one image to the next is {unevenness[0]:.1f} times the mean "
+        f"change along geodesics, and {unevenness[1]:.1f} times along straight lines.",
         f"Rows of decoded digits, from {pairs}; of each two rows the upper one follows the geodesic, the lower one "
-        "the straight line.",
+        "the straight line; behind each row is its length.",
     )
 
 

@@ -8,15 +8,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from latentgeo.experiments.result import Figure, Result
+from latentgeo.experiments.result import Result
 
-_SIGNS = {">": "&gt;", ">=": "≥", "<": "&lt;", "<=": "≤"}
-_STYLE = """
+_SIGNS = {">=": "≥", "<=": "≤"}
+STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; --good: #2a8a50; --bad: #c8501e; }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
+h3 { font-size: 1rem; margin: 1rem 0 0.5rem; }
 .verdict { border-left: 0.4rem solid var(--good); padding: 0.5rem 0.8rem; background: var(--soft); }
 .verdict.failed { border-color: var(--bad); }
 .figures { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
@@ -47,14 +48,19 @@ def page(result: Result, folder: Path, *, introduction: str = "") -> str:
     Returns:
         A document that is complete in itself.
     """
-    verdict = "Every criterion was met." if result.passed else "Not every criterion was met."
+    verdict = result.skipped or (
+        "Every criterion was met." if result.passed else "Not every criterion was met."
+    )
     body = [
         f"<h1>{escape(result.title)}</h1>",
         f"<p>{escape(introduction)}</p>" if introduction else "",
         f'<p class="verdict {"passed" if result.passed else "failed"}">{verdict}</p>',
         _criteria(result),
         '<div class="figures">',
-        *(_figure(figure, folder) for figure in result.figures),
+        *(
+            figure_html((folder / figure.file).read_bytes(), figure.title, figure.caption, figure.alt)
+            for figure in result.figures
+        ),
         "</div>",
         "<h2>Numbers</h2>",
         *_tables(result.numbers),
@@ -62,37 +68,51 @@ def page(result: Result, folder: Path, *, introduction: str = "") -> str:
     for title, sentences in (("Deviations", result.deviations), ("Remarks", result.remarks)):
         if sentences:
             body += [f"<h2>{title}</h2>", "<ul>", *(f"<li>{escape(s)}</li>" for s in sentences), "</ul>"]
-    for title, values in (
-        ("Settings", result.settings),
-        ("Seconds", {stage: f"{s:.1f}" for stage, s in result.seconds.items()}),
-        ("Environment", result.environment),
-    ):
-        body.append(f"<details><summary>{title}</summary>{_table('', _flat(values))}</details>")
+    body += [
+        settings_html("Settings", result.settings),
+        settings_html("Seconds", {stage: f"{s:.1f}" for stage, s in result.seconds.items()}),
+        settings_html("Environment", result.environment),
+    ]
+    return document(result.title, [part for part in body if part], style=STYLE)
+
+
+def document(title: str, body: list[str], *, style: str) -> str:
+    """An HTML document from the parts of its body."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(result.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in body if part)
+        f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(body)
         + "\n</main>\n</body>\n</html>\n"
     )
 
 
-def _figure(figure: Figure, folder: Path) -> str:
-    data = (folder / figure.file).read_bytes()
-    encoded = base64.b64encode(data).decode("ascii")
-    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))  # of the PNG's header
+def settings_html(title: str, values: Mapping[str, Any]) -> str:
+    """A table that is folded away."""
+    return f"<details><summary>{escape(title)}</summary>{_table('', _flat(values))}</details>"
+
+
+def sign(relation: str) -> str:
+    """A relation as mathematicians write it."""
+    return _SIGNS.get(relation, relation)
+
+
+def figure_html(png: bytes, title: str, caption: str, alt: str) -> str:
+    """A figure with its picture in it."""
+    encoded = base64.b64encode(png).decode("ascii")
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # of the PNG's header
     kind = ' class="wide"' if width > 1.5 * height else ""
     return (
-        f'<figure{kind}><h2>{escape(figure.title)}</h2><img src="data:image/png;base64,{encoded}" '
-        f'width="{width}" height="{height}" alt="{escape(figure.alt, quote=True)}">'
-        f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
+        f'<figure{kind}><h3>{escape(title)}</h3><img src="data:image/png;base64,{encoded}" '
+        f'width="{width}" height="{height}" alt="{escape(alt, quote=True)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
 def _criteria(result: Result) -> str:
     rows = "".join(
         f"<tr><td>{'✓ met' if c.passed else '✗ not met'}</td><td>{escape(c.claim)}</td>"
-        f'<td class="number">{c.measured:.4g} {_SIGNS[c.relation]} {c.bound:g}</td></tr>'
+        f'<td class="number">{c.measured:.4g} {escape(sign(c.relation))} {c.bound:g}</td></tr>'
         for c in result.criteria
     )
     columns = ("Verdict", "Claim", "Measured")
@@ -109,7 +129,7 @@ def _tables(numbers: Mapping[str, Any]) -> Iterator[str]:
 def _table(title: str, rows: list[tuple[str, Any]]) -> str:
     caption = f"<caption>{escape(title)}</caption>" if title else ""
     cells = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td class="number">{escape(_shown(value))}</td></tr>'
+        f'<tr><th scope="row">{escape(name)}</th><td class="number">{escape(shown(value))}</td></tr>'
         for name, value in rows
     )
     return f'<div class="table"><table>{caption}{cells}</table></div>'
@@ -125,9 +145,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return rows
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a few digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(item) for item in value)
+        return ", ".join(shown(item) for item in value)
     return str(value)

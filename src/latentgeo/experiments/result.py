@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -49,6 +50,9 @@ class Result:
         environment: machine and versions.
         deviations: from the document that the experiment reproduces, a sentence each.
         remarks: warnings on the way, a sentence each.
+        source: the document, and where in it.
+        tables: names of the CSV files.
+        skipped: why nothing was measured; empty, if something was.
     """
 
     name: str
@@ -62,17 +66,26 @@ class Result:
     environment: Mapping[str, str | int] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    source: str = ""
+    tables: tuple[str, ...] = ()
+    skipped: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether every criterion was met."""
-        return all(criterion.passed for criterion in self.criteria)
+        """Whether every criterion was met; false, where nothing was measured."""
+        return not self.skipped and all(criterion.passed for criterion in self.criteria)
+
+    @property
+    def status(self) -> str:
+        """One word: passed, failed or skipped."""
+        return "skipped" if self.skipped else "passed" if self.passed else "failed"
 
     def write_json(self, path: Path) -> None:
         """Writes all of it, NaN and infinity as null."""
         criteria = [
             {
                 "claim": c.claim,
+                "documented": c.documented,
                 "measured": c.measured,
                 "relation": c.relation,
                 "bound": c.bound,
@@ -83,7 +96,9 @@ class Result:
         content = {
             "name": self.name,
             "title": self.title,
-            "status": "passed" if self.passed else "failed",
+            "source": self.source,
+            "status": self.status,
+            "skipped": self.skipped,
             "criteria": criteria,
             "numbers": self.numbers,
             "seeds": self.seeds,
@@ -92,18 +107,19 @@ class Result:
             "remarks": self.remarks,
             "seconds": self.seconds,
             "environment": self.environment,
-            "figures": [figure.file for figure in self.figures],
+            "figures": [dataclasses.asdict(figure) for figure in self.figures],
+            "tables": self.tables,
         }
-        text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON knows it."""
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: NaN and infinity are null, and what it does not know is its text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):

@@ -1,6 +1,8 @@
 """Geodesics between points: the energy of curves, solvers, distances, exponential and logarithm."""
 
 from latentgeo.geodesics.boundary_value import BoundaryValue
+from latentgeo.geodesics.distance_errors import SampledErrors, sampled_errors
+from latentgeo.geodesics.distance_matrix import distance_matrix
 from latentgeo.geodesics.exponential import expmap
 from latentgeo.geodesics.georce import Georce
 from latentgeo.geodesics.graph_search import GraphSearch
@@ -16,11 +18,14 @@ __all__ = [
     "Georce",
     "GraphSearch",
     "MinimizeEnergy",
+    "SampledErrors",
     "Shooting",
     "Solver",
     "Status",
     "distance",
+    "distance_matrix",
     "expmap",
     "geodesic",
     "logmap",
+    "sampled_errors",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.energy import curve_energy
-from latentgeo.geodesics.measure import agrees, measure, measured_result
+from latentgeo.geodesics.measure import mark_unresolved, measure, measured_result
 from latentgeo.geodesics.options import check_counts, check_tolerances
 from latentgeo.geodesics.rectified import warn_if_piecewise_linear
 from latentgeo.geodesics.result import GeodesicResult, Status
@@ -90,11 +90,7 @@ class BoundaryValue:
     ) -> GeodesicResult:
         """The geodesics of a batch of pairs; see :func:`latentgeo.geodesic`.
 
-        Args:
-            metric: the metric.
-            start: (B, d) first points.
-            end: (B, d) last points.
-            initial: (B, K+1, d) curves to start from, with these ends; None for straight lines.
+        Arguments are those of :meth:`Solver.solve`.
 
         Returns:
             A :class:`GeodesicResult`. A curve that failed is SciPy's last one, or the one it started from where that
@@ -135,8 +131,7 @@ class BoundaryValue:
             measured = measure(objective, curve)
         energy = self._energy(objective, curve)
         rows = torch.arange(len(origin), device=origin.device)
-        unresolved = ~failed & ~agrees(objective, rows, energy, measured)
-        status[unresolved.cpu().numpy()] = Status.UNRESOLVED
+        mark_unresolved(status, objective, rows, energy, measured)
         status[(~failed & ~energy.isfinite()).cpu().numpy()] = Status.NON_FINITE
         return measured_result(objective, curve, measured, status=status, residual=residual, steps=steps)
 

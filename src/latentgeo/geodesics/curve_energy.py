@@ -1,16 +1,17 @@
-"""The discrete energy of curves between fixed ends: what a descent asks of it."""
+"""The discrete energy of curves between fixed ends: what a descent asks of it, and what is kept of images."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from latentgeo.geodesics.block_model import BlockModel
 from latentgeo.geodesics.block_tridiagonal import BlockTridiagonal
 from latentgeo.geodesics.sketched_model import SketchedInverse, SketchedModel
+from latentgeo.metrics.immersion import Immersion
 
 QuadraticModel = BlockModel | SketchedModel
 Factorised = BlockTridiagonal | SketchedInverse
@@ -58,6 +59,18 @@ class CurveEnergy(ABC):
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
         """The rounding error of an ambient point of the curves between the pairs ``rows``, as a length."""
 
+    def reachable(
+        self, rows: Int[Tensor, " b"], energy: Float[Tensor, " b"], segments: int, tol: float
+    ) -> Float[Tensor, " b"]:
+        """The tolerance, or the residual that rounding alone makes of points that are T rounding errors apart."""
+        length, rounding = (2 * energy).sqrt(), segments * self.rounding(rows)
+        return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
+
+    @property
+    def default_tol(self) -> float:
+        """The relative residual to which curves converge: 1e-4, or 1e-6 in float64."""
+        return 1e-6 if self.eps < 1e-12 else 1e-4
+
     @abstractmethod
     def curves_at_once(self, segments: int, channels: int) -> int:
         """How many curves fit into one block of memory with so many ambient vectors a point."""
@@ -75,6 +88,44 @@ class CurveEnergy(ABC):
             values.append(value.detach())
             gradients.append(gradient)
         return torch.cat(values), torch.cat(gradients)
+
+
+class ImageEnergy(CurveEnergy):
+    """The energy of the image f(γ) of a curve, which needs f at the points alone; the images of the ends are kept.
+
+    Args:
+        f: the map.
+        start: (b, d) first points.
+        end: (b, d) last points.
+    """
+
+    def __init__(self, f: Immersion, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> None:
+        super().__init__(start, end)
+        self._map = f
+        with torch.no_grad():
+            self._ends = self._image(start), self._image(end)
+        decoder = f.decoder
+        if decoder is not None and decoder.output_dtype is not None:
+            self.eps = max(self.eps, torch.finfo(decoder.output_dtype).eps)
+
+    def _image(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch m"]:
+        self.evaluations += z.shape[:-1].numel()
+        return self._map(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
+
+    def _whole_image(self, points: Float[Tensor, "b t d"], rows: Tensor | None) -> Float[Tensor, "b t m"]:
+        """The images of whole curves, between ends that are known where ``rows`` says which they are."""
+        if rows is None:
+            return self._image(points)
+        first, last = self._ends
+        return torch.cat([first[rows, None], self._image(points[:, 1:-1]), last[rows, None]], dim=1)
+
+    def curves_at_once(self, segments: int, channels: int) -> int:
+        """As many as keep the ambient vectors below a block, and the points below chunk_size."""
+        block = BLOCK.get(self.start.device.type, 2**26)
+        fitting = block // max(1, segments * channels * self._ends[0].shape[-1])
+        if self._map.chunk_size is not None:
+            fitting = min(fitting, self._map.chunk_size // max(1, segments))
+        return max(1, fitting)
 
 
 def root(x: Tensor) -> Tensor:

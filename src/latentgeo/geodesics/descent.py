@@ -170,10 +170,14 @@ def descend(
             unresolved[ripe] = ~resolved(active.inner[ripe], active.rows[ripe], active.energy[ripe])
             active.checked = active.checked | ripe
         stuck = failed | (active.quiet >= torch.where(at_rounding, _QUIET // 2, _QUIET))
+        bound = objective.reachable(active.rows, active.energy, active.inner.shape[1] + 1, tol)
         verdicts = (
             (Status.NON_FINITE, lost | (failed & ~active.finite)),
             (Status.UNRESOLVED, unresolved),
-            (Status.CONVERGED, (residual <= _reachable(active, objective, tol)) | (stuck & at_rounding)),
+            (
+                Status.CONVERGED,
+                (residual <= bound) | (stuck & at_rounding),
+            ),
             (Status.STALLED, stuck),
             (Status.MAX_STEPS, active.steps >= budget[at]),
         )
@@ -199,13 +203,6 @@ def descend(
             active.ridge = (active.ridge * change).clamp(*model.ridges)
             active.refused, judged = torch.zeros_like(active.refused), passes
             active.preconditioner = active.model.factorised(active.ridge)
-
-
-def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
-    """The tolerance, or the residual that rounding alone makes of points that are T rounding errors apart."""
-    length = (2 * active.energy).sqrt()
-    rounding = (active.inner.shape[1] + 1) * objective.rounding(active.rows)
-    return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
 
 
 def _newton_step(active: _Active) -> tuple[Tensor, Tensor]:

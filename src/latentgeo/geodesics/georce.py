@@ -30,7 +30,7 @@ from torch import Tensor
 from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.descent import Descent
 from latentgeo.geodesics.energy import curve_energy
-from latentgeo.geodesics.measure import agrees, measure, measured_result
+from latentgeo.geodesics.measure import mark_unresolved, measure, measured_result
 from latentgeo.geodesics.options import check_counts, check_tolerances
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
@@ -100,11 +100,7 @@ class Georce:
     ) -> GeodesicResult:
         """The geodesics of a batch of pairs; see :func:`latentgeo.geodesic`.
 
-        Args:
-            metric: the metric.
-            start: (B, d) first points.
-            end: (B, d) last points.
-            initial: (B, K+1, d) curves to start from, with these ends; None for straight lines.
+        Arguments are those of :meth:`Solver.solve`.
 
         Returns:
             A :class:`GeodesicResult`; no warning is given.
@@ -113,15 +109,13 @@ class Georce:
             start, end = start.detach().clone(), end.detach().clone()
             origin = torch.stack([start, end], dim=1) if initial is None else initial.detach().clone()
             objective = curve_energy(metric, start, end)
-            tol = self.tol if self.tol is not None else (1e-6 if objective.eps < 1e-12 else 1e-4)
+            tol = objective.default_tol if self.tol is None else self.tol
             curve = resample(origin, self.num_segments)
             found = _sweeps(metric, objective, curve[:, 1:-1], tol, self.max_steps)
             curve = torch.cat([curve[:, :1], found.inner, curve[:, -1:]], dim=1)
             measured = measure(objective, curve)
             rows = torch.arange(len(start), device=start.device)
-            apart = torch.from_numpy(found.status == Status.CONVERGED).to(start.device)
-            apart &= ~agrees(objective, rows, found.energy, measured)
-            found.status[apart.cpu().numpy()] = Status.UNRESOLVED
+            mark_unresolved(found.status, objective, rows, found.energy, measured)
             return measured_result(
                 objective,
                 curve,
@@ -189,9 +183,13 @@ def _sweeps(
         _direct(metric, objective, active)
         lost = ~(active.energy.isfinite() & active.gradient.isfinite().all(dim=2).all(dim=1))
         failed = (active.rejections > _REJECTIONS) | active.residual.isnan()
+        bound = objective.reachable(active.rows, active.energy, active.inner.shape[1] + 1, tol)
         verdicts = (
             (Status.NON_FINITE, lost | (failed & ~active.finite)),
-            (Status.CONVERGED, active.residual <= _reachable(active, objective, tol)),
+            (
+                Status.CONVERGED,
+                active.residual <= bound,
+            ),
             (Status.STALLED, failed | (active.quiet >= _QUIET)),
             (Status.MAX_STEPS, active.steps >= max_steps),
         )
@@ -274,13 +272,6 @@ def _advance(objective: CurveEnergy, active: _Active) -> None:
     active.inner = torch.where(wide, trial, active.inner)
     active.gradient = torch.where(wide, gradient, active.gradient)
     active.energy = torch.where(taken, energy, active.energy)
-
-
-def _reachable(active: _Active, objective: CurveEnergy, tol: float) -> Tensor:
-    """The tolerance, or the residual that rounding alone makes of points that are T rounding errors apart."""
-    length = (2 * active.energy).sqrt()
-    rounding = (active.inner.shape[1] + 1) * objective.rounding(active.rows)
-    return torch.where(length > 0, rounding / torch.where(length > 0, length, 1), 0).clamp_min(tol)
 
 
 def _inverse(matrix: Float[Tensor, "*b d d"]) -> Float[Tensor, "*b d d"]:

@@ -14,7 +14,7 @@ from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.descent import descend
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.graph import NeighborGraph
-from latentgeo.geodesics.measure import agrees, measure, measured_result
+from latentgeo.geodesics.measure import even_steps, mark_unresolved, measure, measured_result
 from latentgeo.geodesics.options import check_counts
 from latentgeo.geodesics.result import ConvergenceWarning, GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
@@ -116,11 +116,8 @@ class GraphSearch:
     ) -> GeodesicResult:
         """The shortest paths between a batch of pairs; see :func:`latentgeo.geodesic`.
 
-        Args:
-            metric: the metric.
-            start: (B, d) first points, which need not be of the graph.
-            end: (B, d) last points.
-            initial: has no influence: the search is global.
+        Arguments are those of :meth:`Solver.solve`; the points need not be of the graph, and ``initial`` has no
+        influence, since the search is global.
 
         Returns:
             A :class:`GeodesicResult`, with the straight line where no path joins a pair.
@@ -146,7 +143,7 @@ class GraphSearch:
             result = self._search(graph, metric, start.detach().clone(), end.detach().clone())
         lost = int((result.status == Status.DISCONNECTED).sum())
         if lost:
-            warnings.warn(_diagnosis(graph, lost, len(result)), DisconnectedGraphWarning, stacklevel=3)
+            warnings.warn(diagnosis(graph, lost, len(result)), DisconnectedGraphWarning, stacklevel=3)
         return result
 
     def _search(self, graph: NeighborGraph, metric: Metric, start: Tensor, end: Tensor) -> GeodesicResult:
@@ -164,7 +161,7 @@ class GraphSearch:
         found = descend(objective, curve[:, 1:-1], rows, tol=0.0, budget=torch.zeros_like(rows))
         measured = measure(objective, curve)
         status = np.full(len(start), Status.CONVERGED, dtype=object)
-        status[(~agrees(objective, rows, found.energy, measured)).cpu().numpy()] = Status.UNRESOLVED
+        mark_unresolved(status, objective, rows, found.energy, measured)
         status[(edges == 0).cpu().numpy()] = Status.DISCONNECTED
         lost = (found.status == Status.NON_FINITE) & (edges > 0).cpu().numpy()
         status[lost | ~_both_finite(objective, start, end, edges == 0)] = Status.NON_FINITE
@@ -172,25 +169,6 @@ class GraphSearch:
             objective, curve, measured, status=status, residual=found.residual, steps=edges
         )
         return replace(result, evaluations=objective.evaluations + graph.evaluations)
-
-
-def even_steps(
-    vertices: Float[Tensor, "b m d"], arc_length: Float[Tensor, "b m"], num_segments: int
-) -> Float[Tensor, "b t d"]:
-    """Points of polygons at equal steps of the arc length given at their vertices, both ends exact.
-
-    Where all of it is zero, as for a decoder that ignores its latents, steps are equal in latent coordinates.
-    """
-    along = vertices.diff(dim=1).norm(dim=2).cumsum(dim=1)
-    latent = torch.cat([torch.zeros_like(along[:, :1]), along], dim=1)
-    arc = torch.where(arc_length[:, -1:] > 0, arc_length, latent)
-    wanted = arc[:, -1:] * torch.linspace(0, 1, num_segments + 1, dtype=arc.dtype, device=arc.device)
-    after = torch.searchsorted(arc, wanted, right=True).clamp(1, arc.shape[1] - 1)
-    left, right = arc.gather(1, after - 1), arc.gather(1, after)
-    share = (wanted - left) / torch.where(right > left, right - left, 1)
-    index = after[..., None].expand(-1, -1, vertices.shape[2])
-    points = torch.lerp(vertices.gather(1, index - 1), vertices.gather(1, index), share[..., None])
-    return torch.cat([vertices[:, :1], points[:, 1:-1], vertices[:, -1:]], dim=1)
 
 
 def _both_finite(objective: CurveEnergy, start: Tensor, end: Tensor, asked: Tensor) -> np.ndarray:
@@ -202,7 +180,7 @@ def _both_finite(objective: CurveEnergy, start: Tensor, end: Tensor, asked: Tens
     return finite.cpu().numpy()
 
 
-def _diagnosis(graph: NeighborGraph, lost: int, pairs: int) -> str:
+def diagnosis(graph: NeighborGraph, lost: int, pairs: int) -> str:
     """Why pairs are not joined, and what to try."""
     sizes = graph.component_sizes()
     what = f"{lost} of {pairs} pairs are not joined by a path: "

@@ -18,38 +18,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.curve_energy import BLOCK, KNOTS, STRIDE, SUM, CurveEnergy, QuadraticModel, root
+from latentgeo.geodesics.curve_energy import KNOTS, STRIDE, SUM, ImageEnergy, QuadraticModel, root
 from latentgeo.geodesics.sketched_model import SketchedModel
-from latentgeo.metrics.immersion import Immersion
 
 _MANY = 64  # latents, above which a Jacobian costs too much
 _PROBES = 32  # products with Jᵀ at every knot instead
 
 
-class ImmersedEnergy(CurveEnergy):
+class ImmersedEnergy(ImageEnergy):
     """The energy of the image F(γ): only squared distances of neighbouring images."""
-
-    def __init__(self, immersion: Immersion, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]) -> None:
-        super().__init__(start, end)
-        self._immersion = immersion
-        with torch.no_grad():
-            self._images = self._image(start), self._image(end)
-        decoder = immersion.decoder
-        if decoder is not None and decoder.output_dtype is not None:
-            self.eps = max(self.eps, torch.finfo(decoder.output_dtype).eps)
-
-    def _image(self, z: Tensor) -> Tensor:
-        self.evaluations += z.shape[:-1].numel()
-        return self._immersion(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
 
     def energy(self, points: Float[Tensor, "b t d"], rows: Tensor | None = None) -> Float[Tensor, " b"]:
         """The energy of the parabolas through the images of the points."""
-        if rows is None:
-            image = self._image(points)
-        else:
-            first, last = self._images
-            image = torch.cat([first[rows, None], self._image(points[:, 1:-1]), last[rows, None]], dim=1)
-        chords = image.diff(dim=1)
+        chords = self._whole_image(points, rows).diff(dim=1)
         segments = chords.shape[1]
         paired = 2 * (segments // 2)
         bend = chords[:, 1:paired:2] - chords[:, 0:paired:2]
@@ -63,7 +44,7 @@ class ImmersedEnergy(CurveEnergy):
 
     def value_and_gradient(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
         """The energies (b,) and their gradients Jᵀ ∂E/∂F: the derivative by the images is written out."""
-        first, last = self._images
+        first, last = self._ends
         values, gradients = [], []
         block = self.curves_at_once(inner.shape[1], 4)
         for some, those in zip(inner.split(block), rows.split(block), strict=True):
@@ -89,7 +70,7 @@ class ImmersedEnergy(CurveEnergy):
         alone, coupled = [], []
         for some in inner[:, at].split(self.curves_at_once(len(at), d + 1)):
             self.evaluations += some.shape[0] * len(at)
-            columns = self._immersion.jacobian(some.reshape(-1, d)).mT.unflatten(0, (-1, len(at)))
+            columns = self._map.jacobian(some.reshape(-1, d)).mT.unflatten(0, (-1, len(at)))
             alone.append(columns @ columns.mT)
             coupled.append(columns[:, :-1] @ columns[:, 1:].mT)
         if len(at) == n:
@@ -101,7 +82,7 @@ class ImmersedEnergy(CurveEnergy):
         if inner.shape[2] <= _MANY:
             return super().quadratic_model(inner, rows)
         at, _, _ = _knots(inner.shape[1], inner.device)
-        signs = _signs(_PROBES, len(at), self._images[0].shape[1]).to(self._images[0])
+        signs = _signs(_PROBES, len(at), self._ends[0].shape[1]).to(self._ends[0])
         sketches = []
         for some in inner[:, at].split(self.curves_at_once(len(at), 4)):
             with torch.enable_grad():
@@ -118,16 +99,8 @@ class ImmersedEnergy(CurveEnergy):
 
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
         """The error of a short sum, 4 machine epsilons, of the size of the images of the ends."""
-        first, last = self._images
+        first, last = self._ends
         return SUM * self.eps * torch.maximum(first[rows].norm(dim=1), last[rows].norm(dim=1))
-
-    def curves_at_once(self, segments: int, channels: int) -> int:
-        """As many as keep the ambient vectors below a block, and the points below chunk_size."""
-        block = BLOCK.get(self.start.device.type, 2**26)
-        fitting = block // max(1, segments * channels * self._images[0].shape[-1])
-        if self._immersion.chunk_size is not None:
-            fitting = min(fitting, self._immersion.chunk_size // max(1, segments))
-        return max(1, fitting)
 
 
 def _value_and_force(first: Tensor, image: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,6 +54,25 @@ def measure(objective: CurveEnergy, curve: Float[Tensor, "b t d"]) -> Measure:
     return Measure(points, arc_length, parts.sum(dim=1), segments * parts.square().sum(dim=1))
 
 
+def even_steps(
+    vertices: Float[Tensor, "b m d"], arc_length: Float[Tensor, "b m"], num_segments: int
+) -> Float[Tensor, "b t d"]:
+    """Points of polygons at equal steps of the arc length given at their vertices, both ends exact.
+
+    Where all of it is zero, as for a decoder that ignores its latents, steps are equal in latent coordinates.
+    """
+    along = vertices.diff(dim=1).norm(dim=2).cumsum(dim=1)
+    latent = torch.cat([torch.zeros_like(along[:, :1]), along], dim=1)
+    arc = torch.where(arc_length[:, -1:] > 0, arc_length, latent)
+    wanted = arc[:, -1:] * torch.linspace(0, 1, num_segments + 1, dtype=arc.dtype, device=arc.device)
+    after = torch.searchsorted(arc, wanted, right=True).clamp(1, arc.shape[1] - 1)
+    left, right = arc.gather(1, after - 1), arc.gather(1, after)
+    share = (wanted - left) / torch.where(right > left, right - left, 1)
+    index = after[..., None].expand(-1, -1, vertices.shape[2])
+    points = torch.lerp(vertices.gather(1, index - 1), vertices.gather(1, index), share[..., None])
+    return torch.cat([vertices[:, :1], points[:, 1:-1], vertices[:, -1:]], dim=1)
+
+
 def agrees(
     objective: CurveEnergy, rows: Int[Tensor, " b"], discrete: Float[Tensor, " b"], measured: Measure
 ) -> Bool[Tensor, " b"]:
@@ -61,6 +80,18 @@ def agrees(
     rounding = (measured.points.shape[1] - 1) * objective.rounding(rows)
     slack = _RESOLUTION * measured.energy + rounding * (measured.length + rounding)
     return (measured.energy - discrete).abs() <= slack
+
+
+def mark_unresolved(
+    status: np.ndarray,
+    objective: CurveEnergy,
+    rows: Int[Tensor, " b"],
+    discrete: Float[Tensor, " b"],
+    measured: Measure,
+) -> None:
+    """Makes ``Status.UNRESOLVED``, in place, of curves that converged to an energy that is not theirs."""
+    apart = ~agrees(objective, rows, discrete, measured).cpu().numpy()
+    status[(status == Status.CONVERGED) & apart] = Status.UNRESOLVED
 
 
 def measured_result(

@@ -13,7 +13,7 @@ from torch import Tensor
 from latentgeo.geodesics.curve_energy import CurveEnergy
 from latentgeo.geodesics.descent import Descent, descend
 from latentgeo.geodesics.energy import curve_energy
-from latentgeo.geodesics.measure import Measure, agrees, measure, measured_result
+from latentgeo.geodesics.measure import Measure, agrees, even_steps, mark_unresolved, measure, measured_result
 from latentgeo.geodesics.options import check_counts, check_tolerances
 from latentgeo.geodesics.result import GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
@@ -78,11 +78,7 @@ class MinimizeEnergy:
     ) -> GeodesicResult:
         """The geodesics of a batch of pairs; see :func:`latentgeo.geodesic`.
 
-        Args:
-            metric: the metric.
-            start: (B, d) first points.
-            end: (B, d) last points.
-            initial: (B, K+1, d) curves to start from, with these ends; None for straight lines.
+        Arguments are those of :meth:`Solver.solve`.
 
         Returns:
             A :class:`GeodesicResult`; no warning is given.
@@ -93,8 +89,8 @@ class MinimizeEnergy:
 
     def _solve(self, metric: Metric, start: Tensor, end: Tensor, initial: Tensor | None) -> GeodesicResult:
         objective = curve_energy(metric, start, end)
-        tol = self.tol if self.tol is not None else (1e-6 if objective.eps < 1e-12 else 1e-4)
-        origin = torch.stack([start, end], dim=1) if initial is None else initial
+        tol = objective.default_tol if self.tol is None else self.tol
+        origin = _paced_lines(objective) if initial is None else initial
         segments, b = self.num_segments, start.shape[0]
         if initial is None:
             while segments % 2 == 0 and segments // 2 >= _COARSEST:
@@ -122,9 +118,7 @@ class MinimizeEnergy:
             found = self._descend(objective, curve, rows, steps, tol, check=None if last else doubtful)
             curve = _whole(curve, found)
             now = measure(objective, curve)
-            apart = torch.from_numpy(found.status == Status.CONVERGED).to(rows.device)
-            apart &= ~agrees(objective, rows, found.energy, now)
-            found.status[apart.cpu().numpy()] = Status.UNRESOLVED
+            mark_unresolved(found.status, objective, rows, found.energy, now)
             every = segments // self.num_segments
             if results is None:
                 results = curve, now
@@ -149,27 +143,31 @@ class MinimizeEnergy:
     def _best_of_several(
         self, objective: CurveEnergy, line: Tensor, found: Descent, tol: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The curves found from straight lines, or from bows where one of these ends lower.
+        """The curves from straight lines, or the lines, or what bows end in: those of least energy, as measured.
 
-        With them their steps, and which curves the segments do not resolve: they cross folds, there may be a way
-        round, and so bows are tried.
+        With them their steps, and which curves the segments do not resolve: these cross folds, where a curve may jump
+        and be longer than its line, and where there may be a way round, so that bows are tried.
         """
         curve, steps = _whole(line, found), found.steps.clone()
         everyone = torch.arange(len(curve), device=curve.device)
         now = measure(objective, curve)
         doubtful = ~agrees(objective, everyone, found.energy, now)
         rows = everyone if self.num_starts else everyone[doubtful & now.energy.isfinite()]
-        count = (self.num_starts or _STARTS) - 1
-        if not count or not len(rows):
+        if not len(rows):
             return curve, steps, doubtful
-        starts = bows(line[rows], count).flatten(0, 1)
-        others = self._descend(objective, starts, rows.repeat(count), torch.zeros_like(steps), tol)
-        tried = _whole(starts, others)
-        energies = measure(objective, tried).energy.reshape(count, -1)
+        tried, taken = [line[rows]], [steps[rows]]
+        count = (self.num_starts or _STARTS) - 1
+        if count:
+            starts = bows(line[rows], count).flatten(0, 1)
+            others = self._descend(objective, starts, rows.repeat(count), torch.zeros_like(steps), tol)
+            tried.append(_whole(starts, others))
+            taken.append(others.steps)
+        candidates = torch.cat(tried)
+        energies = measure(objective, candidates).energy.reshape(count + 1, -1)
         least, which = torch.where(energies.isfinite(), energies, torch.inf).min(dim=0)
         lower = least < torch.where(now.energy[rows].isfinite(), now.energy[rows], torch.inf)
         chosen = which[lower] * len(rows) + lower.nonzero()[:, 0]
-        curve[rows[lower]], steps[rows[lower]] = tried[chosen], others.steps[chosen]
+        curve[rows[lower]], steps[rows[lower]] = candidates[chosen], torch.cat(taken)[chosen]
         doubtful[rows[lower]] = True
         return curve, steps, doubtful
 
@@ -205,6 +203,17 @@ def _resolved(
         again = measure(objective, torch.cat([ends[0], inner[asked], ends[1]], dim=1))
         answer[asked] = agrees(objective, rows[asked], energy[asked], again)
     return answer
+
+
+def _paced_lines(objective: CurveEnergy) -> Float[Tensor, "b t d"]:
+    """The straight lines between the ends, at steps of equal length in the metric.
+
+    Their energy is half the square of their length, and no descent leads up: no curve ends longer than its line.
+    """
+    line = resample(torch.stack([objective.start, objective.end], dim=1), _COARSEST)
+    measured = measure(objective, line)
+    paced = even_steps(measured.points, measured.arc_length, _COARSEST)
+    return torch.where(paced.isfinite().all(dim=(1, 2), keepdim=True), paced, line)
 
 
 def bows(line: Float[Tensor, "b t d"], count: int) -> Float[Tensor, "k b t d"]:

@@ -80,11 +80,7 @@ class Shooting:
     ) -> GeodesicResult:
         """The geodesics of a batch of pairs; see :func:`latentgeo.geodesic`.
 
-        Args:
-            metric: the metric.
-            start: (B, d) first points.
-            end: (B, d) last points.
-            initial: (B, K+1, d) curves to begin with, with these ends; None for rough minimizers of the energy.
+        Arguments are those of :meth:`Solver.solve`; without ``initial`` Newton begins with rough minimizers.
 
         Returns:
             A :class:`GeodesicResult`; no warning of convergence is given. ``steps`` counts Newton steps;
@@ -105,7 +101,7 @@ class Shooting:
     ) -> GeodesicResult:
         objective = curve_energy(metric, start, end)
         objective.evaluations += looked_at
-        tol = self.tol if self.tol is not None else (1e-6 if objective.eps < 1e-12 else 1e-4)
+        tol = objective.default_tol if self.tol is None else self.tol
         rtol = self.rtol if self.rtol is not None else max(tol / 10, 50 * objective.eps)
         flow = GeodesicFlow(metric, objective, rtol, self.atol)
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.curve_energy import BLOCK, KNOTS, STRIDE, SUM, CurveEnergy, root
+from latentgeo.geodesics.curve_energy import BLOCK, KNOTS, STRIDE, SUM, CurveEnergy, ImageEnergy, root
 from latentgeo.metrics import Metric
 from latentgeo.metrics.immersion import AmbientMap
 
@@ -60,7 +60,7 @@ class QuadratureEnergy(CurveEnergy):
         return max(1, block // max(1, segments * channels * self.start.shape[-1] ** 2))
 
 
-class AmbientEnergy(CurveEnergy):
+class AmbientEnergy(ImageEnergy):
     """The energy of the image f(γ) in a space with a metric of its own: Simpson's rule on parabolas of the image.
 
     Like that of an immersion it needs no Jacobian, only images and the ambient metric at them.
@@ -69,17 +69,8 @@ class AmbientEnergy(CurveEnergy):
     def __init__(
         self, metric: Metric, ambient: AmbientMap, start: Float[Tensor, "b d"], end: Float[Tensor, "b d"]
     ) -> None:
-        super().__init__(start, end)
+        super().__init__(ambient.map, start, end)
         self._metric, self._ambient = metric, ambient
-        with torch.no_grad():
-            self._images = self._image(start), self._image(end)
-        decoder = ambient.map.decoder
-        if decoder is not None and decoder.output_dtype is not None:
-            self.eps = max(self.eps, torch.finfo(decoder.output_dtype).eps)
-
-    def _image(self, z: Tensor) -> Tensor:
-        self.evaluations += z.shape[:-1].numel()
-        return self._ambient.map(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
 
     def _square(self, image: Tensor, vectors: Tensor) -> Tensor:
         return self._ambient.square(image.flatten(0, -2), vectors.flatten(0, -2)).unflatten(
@@ -88,11 +79,7 @@ class AmbientEnergy(CurveEnergy):
 
     def energy(self, points: Float[Tensor, "b t d"], rows: Tensor | None = None) -> Float[Tensor, " b"]:
         """Simpson's rule for the energy of the parabolas through the images of the points."""
-        if rows is None:
-            image = self._image(points)
-        else:
-            first, last = self._images
-            image = torch.cat([first[rows, None], self._image(points[:, 1:-1]), last[rows, None]], dim=1)
+        image = self._whole_image(points, rows)
         segments = image.shape[1] - 1
         velocities, last = _velocities(image)
         at = torch.stack([image[:, where] for where in _nodes(segments)], dim=2)
@@ -131,16 +118,12 @@ class AmbientEnergy(CurveEnergy):
 
     def rounding(self, rows: Tensor) -> Float[Tensor, " b"]:
         """The error of a short sum, 4 machine epsilons, of the size of the images of the ends, in their metric."""
-        sizes = [root(self._square(image[rows], image[rows])) for image in self._images]
+        sizes = [root(self._square(image[rows], image[rows])) for image in self._ends]
         return SUM * self.eps * torch.maximum(*sizes)
 
     def curves_at_once(self, segments: int, channels: int) -> int:
-        """As many as keep the ambient vectors below a block, and the points below chunk_size."""
-        block = BLOCK.get(self.start.device.type, 2**26)
-        fitting = block // max(1, 2 * segments * channels * self._images[0].shape[-1])
-        if self._ambient.map.chunk_size is not None:
-            fitting = min(fitting, self._ambient.map.chunk_size // max(1, segments))
-        return max(1, fitting)
+        """Half as many as of immersed ones: velocities are kept beside the images."""
+        return super().curves_at_once(segments, 2 * channels)
 
 
 def _velocities(points: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -30,7 +30,17 @@ class Solver(Protocol):
         *,
         initial: Float[Tensor, "b k d"] | None = None,
     ) -> GeodesicResult:
-        """The curves of a batch, without warnings."""
+        """The curves of a batch of pairs, without a warning of those that did not converge.
+
+        Args:
+            metric: the metric.
+            start: (B, d) first points.
+            end: (B, d) last points.
+            initial: (B, K+1, d) curves to start from, with these ends; None for straight lines.
+
+        Returns:
+            A :class:`GeodesicResult` with a status for every curve.
+        """
         ...
 
 
@@ -76,7 +86,7 @@ def geodesic(
     start, end = _pairs(metric, start, end)
     if initial is not None:
         _check_initial(initial, start, end)
-    result = _solver(solver).solve(metric, start, end, initial=initial)
+    result = solver_or_default(solver).solve(metric, start, end, initial=initial)
     warn_of_failures(result)
     return result
 
@@ -120,7 +130,7 @@ def distance(
         tensor([-0.6000, -0.8000])
     """
     start, end = _pairs(metric, start, end)
-    result = _solver(solver).solve(metric, start, end)
+    result = solver_or_default(solver).solve(metric, start, end)
     warn_of_failures(result)
     if not torch.is_grad_enabled():
         return result.length
@@ -171,7 +181,7 @@ def logmap(
     d = z.shape[-1]
     with torch.inference_mode(False), torch.no_grad():
         start, end = _pairs(metric, z.expand(shape).reshape(-1, d), w.expand(shape).reshape(-1, d))
-        result = _solver(solver).solve(metric, start, end)
+        result = solver_or_default(solver).solve(metric, start, end)
         warn_of_failures(result)
         velocity = velocity_at_start(result.points)
         norm = metric.norm(start, velocity)
@@ -181,7 +191,8 @@ def logmap(
         return (scale[:, None] * velocity).reshape(shape)
 
 
-def _solver(solver: Solver | None) -> Solver:
+def solver_or_default(solver: Solver | None) -> Solver:
+    """The solver, :class:`MinimizeEnergy` with its defaults if None; refuses what is none."""
     if solver is None:
         return MinimizeEnergy()
     if isinstance(solver, type) or not callable(getattr(solver, "solve", None)):

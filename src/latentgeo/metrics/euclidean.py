@@ -31,7 +31,7 @@ class EuclideanMetric(Metric):
         if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
             raise ValueError(f"dim must be a positive integer, got {dim!r}")
         self.dim = dim
-        self._identity = Immersion(lambda z: z)
+        self._identity = Immersion(_itself)
 
     @property
     def immersion(self) -> Immersion:
@@ -59,3 +59,7 @@ class EuclideanMetric(Metric):
         check_points("z", z)
         if z.shape[-1] != self.dim:
             raise ValueError(f"z must have {self.dim} coordinates, got {describe(z)}")
+
+
+def _itself(z: Tensor) -> Tensor:  # not a lambda, so that the metric can be pickled
+    return z

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -142,15 +143,18 @@ class FisherMetric(Metric):
                     "constant or a parameter of the decoder"
                 )
             return InformationMetric(likelihood, family, root, self._chunk_size)
-
-        def image(z: Tensor) -> Tensor:
-            return immersion(*likelihood.parameters(z, family))[:, None].flatten(1)
-
+        # no closure, so that it can be pickled
+        image = functools.partial(_image, likelihood, family, immersion)
         return ImmersedMetric(Immersion(image, decoder=likelihood.decoder, chunk_size=self._chunk_size))
 
     def _moves(self, family: Family, parameter: str, z: Tensor | None) -> bool:
         """Whether a parameter depends on z; where no z can be looked at, what is right in both cases, if there is."""
         return family.root is not None if z is None else self._likelihood.moves(z, family, parameter)
+
+
+def _image(likelihood: Likelihood, family: Family, immersion: Callable[..., Tensor], z: Tensor) -> Tensor:
+    """φ(θ(z)) (N, m), φ being the immersion of the family."""
+    return immersion(*likelihood.parameters(z, family))[:, None].flatten(1)
 
 
 def fisher_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: int | None = None) -> Metric:

@@ -38,7 +38,7 @@ class Likelihood:
     def parameters(self, z: Tensor, family: Family) -> tuple[Tensor, ...]:
         """The parameters of the family that the decoder returned before, and must return again."""
         came, parameters = self.read(z)
-        if came is not family:
+        if came != family:
             raise ValueError(
                 f"{self.decoder.name} must return one family of distributions everywhere, "
                 f"but returned a {family} first and now a {came}"

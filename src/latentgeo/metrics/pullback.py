@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -165,32 +166,12 @@ def pullback_metric(
     source = Decoder(decoder)
     event = _EventShape()
 
-    def f(z: Tensor) -> Tensor:
-        output = source(z)
-        if isinstance(output, Distribution):
-            raise TypeError(
-                f"decoder must return a tensor (N, *event), got a {type(output).__name__} distribution: "
-                "expected_pullback_metric takes a Normal, fisher_pullback_metric any supported family"
-            )
-        flat = source.flat(output, z)
-        event.shape = output.shape[1:]
-        return flat
-
+    f = functools.partial(_image, source, event)
     if ambient is None:
         return ImmersedMetric(Immersion(f, decoder=source, chunk_size=chunk_size))
     if isinstance(ambient, Metric):
         if ambient.immersion is not None:
-            outer, dim = ambient.immersion, getattr(ambient, "dim", None)
-
-            def composed(z: Tensor) -> Tensor:
-                image = f(z)
-                if dim is not None and image.shape[1] != dim:
-                    raise ValueError(
-                        f"ambient must have the dimension of an output of the decoder, but has {dim}, "
-                        f"and an output has {image.shape[1]} values"
-                    )
-                return outer(image)
-
+            composed = functools.partial(_image_in, ambient.immersion, getattr(ambient, "dim", None), f)
             return ImmersedMetric(Immersion(composed, decoder=source, chunk_size=chunk_size))
     elif not isinstance(ambient, geoopt.Manifold):
         raise TypeError(f"ambient must be a Metric, a geoopt.Manifold or None, got {describe(ambient)}")
@@ -227,19 +208,49 @@ def expected_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: in
     """
     source = Decoder(decoder)
 
-    def f(z: Tensor) -> Tensor:
-        mean, std = _mean_and_std(source(z))
-        if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.shape != std.shape:
-            try:
-                mean, std = torch.broadcast_tensors(mean, std)
-            except RuntimeError:
-                raise ValueError(
-                    "decoder must return a mean and a std of one shape, "
-                    f"got for the mean {describe(mean)} and for the std {describe(std)}"
-                ) from None
-        return torch.cat([source.flat(mean, z), source.flat(std, z)], dim=1)
-
+    f = functools.partial(_stacked, source)
     return ImmersedMetric(Immersion(f, decoder=source, chunk_size=chunk_size))
+
+
+# Maps are functions of this module with their decoder bound, not closures, so that metrics can be pickled.
+
+
+def _image(decoder: Decoder, event: _EventShape, z: Tensor) -> Tensor:
+    """f(z) (N, D) of a deterministic decoder, whose event shape is noted."""
+    output = decoder(z)
+    if isinstance(output, Distribution):
+        raise TypeError(
+            f"decoder must return a tensor (N, *event), got a {type(output).__name__} distribution: "
+            "expected_pullback_metric takes a Normal, fisher_pullback_metric any supported family"
+        )
+    flat = decoder.flat(output, z)
+    event.shape = output.shape[1:]
+    return flat
+
+
+def _image_in(outer: Immersion, dim: int | None, f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """F(f(z)), F being the immersion of an ambient metric of dimension ``dim``, where it has one."""
+    image = f(z)
+    if dim is not None and image.shape[1] != dim:
+        raise ValueError(
+            f"ambient must have the dimension of an output of the decoder, but has {dim}, "
+            f"and an output has {image.shape[1]} values"
+        )
+    return outer(image)
+
+
+def _stacked(decoder: Decoder, z: Tensor) -> Tensor:
+    """(μ(z), σ(z)) (N, 2 D) of a Gaussian decoder."""
+    mean, std = _mean_and_std(decoder(z))
+    if isinstance(mean, Tensor) and isinstance(std, Tensor) and mean.shape != std.shape:
+        try:
+            mean, std = torch.broadcast_tensors(mean, std)
+        except RuntimeError:
+            raise ValueError(
+                "decoder must return a mean and a std of one shape, "
+                f"got for the mean {describe(mean)} and for the std {describe(std)}"
+            ) from None
+    return torch.cat([decoder.flat(mean, z), decoder.flat(std, z)], dim=1)
 
 
 def _mean_and_std(output: object) -> tuple[Any, Any]:

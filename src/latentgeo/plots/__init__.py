@@ -1,13 +1,15 @@
 """Pictures of a two-dimensional latent space: each function takes a matplotlib Axes and returns what it drew."""
 
+from latentgeo.plots.balls import distance_map, geodesic_balls, geodesic_fan
 from latentgeo.plots.curves import curves, straight_lines
 from latentgeo.plots.ellipses import indicatrices
-from latentgeo.plots.images import image_strip
-from latentgeo.plots.latent_plots import correlation_map, image_grid, spectrum_bars
-from latentgeo.plots.maps import color_bar, metric_map
-from latentgeo.plots.palette import COLORS, GEODESIC, MARKERS, PALE, STRAIGHT
+from latentgeo.plots.images import decoded_strips, image_grid, image_strip
+from latentgeo.plots.latent_plots import correlation_map, spectrum_bars
+from latentgeo.plots.maps import color_bar, curvature_map, metric_map
+from latentgeo.plots.palette import COLORS, GEODESIC, MARKERS, PALE, STRAIGHT, TIME
 from latentgeo.plots.plane import bounds_of
 from latentgeo.plots.points import clusters, latent_scatter
+from latentgeo.plots.walks import walk
 
 __all__ = [
     "COLORS",
@@ -15,11 +17,17 @@ __all__ = [
     "MARKERS",
     "PALE",
     "STRAIGHT",
+    "TIME",
     "bounds_of",
     "clusters",
     "color_bar",
     "correlation_map",
+    "curvature_map",
     "curves",
+    "decoded_strips",
+    "distance_map",
+    "geodesic_balls",
+    "geodesic_fan",
     "image_grid",
     "image_strip",
     "indicatrices",
@@ -27,4 +35,5 @@ __all__ = [
     "metric_map",
     "spectrum_bars",
     "straight_lines",
+    "walk",
 ]

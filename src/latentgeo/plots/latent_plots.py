@@ -1,4 +1,4 @@
-"""What the diagnosis of latents shows: spectra, correlations, and grids of decoded traversals."""
+"""What the diagnosis of latents shows: spectra and correlations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from latentgeo.plots.palette import COLORS
 from latentgeo.plots.plane import Array
-
-_GAP = 1 / 14  # of the width of an image
 
 
 def spectrum_bars(axes: Axes, values: Array, *, threshold: float = 0.01) -> BarContainer:
@@ -36,6 +35,7 @@ def spectrum_bars(axes: Axes, values: Array, *, threshold: float = 0.01) -> BarC
     """
     heights = _array("values", values, 1)
     colors = [COLORS[0] if height > threshold else "0.7" for height in heights]
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.axhline(threshold, color="black", linestyle="--", linewidth=0.8, zorder=0)
     return axes.bar(np.arange(len(heights)), heights, color=colors)
 
@@ -67,43 +67,6 @@ def correlation_map(axes: Axes, correlation: Array) -> AxesImage:
             f"correlation: expected values from -1 to 1, got {np.abs(values).max()} in absolute value"
         )
     return axes.imshow(values, cmap="RdBu_r", vmin=-1.0, vmax=1.0, interpolation="nearest")
-
-
-def image_grid(axes: Axes, images: Array, *, limits: tuple[float, float] = (0.0, 1.0)) -> AxesImage:
-    """Draws grey images in rows and columns, and takes the frame and ticks away.
-
-    Args:
-        axes: where to draw.
-        images: (rows, columns, height, width) or (rows, columns, 1, height, width) grey levels, as of
-            :func:`latentgeo.diagnostics.latent_traversal`.
-        limits: the grey levels shown as black and as white.
-
-    Returns:
-        The image of the whole grid; the gaps between images have no colour.
-
-    Raises:
-        ValueError: another shape, no image, or values that are not finite.
-
-    Example:
-        >>> import numpy as np
-        >>> from matplotlib.figure import Figure
-        >>> image_grid(Figure().subplots(), np.zeros((2, 10, 8, 8))).get_array().shape
-        (17, 89)
-    """
-    if images.ndim == 5 and images.shape[2] == 1:
-        images = images[:, :, 0]
-    values = _array("images", images, 4)
-    low, high = limits
-    if not low < high:
-        raise ValueError(f"limits: expected black below white, got {limits}")
-    gap = max(1, round(_GAP * values.shape[3]))
-    padded = np.pad(values, ((0, 0), (0, 0), (0, gap), (0, gap)), constant_values=np.nan)
-    rows, columns, height, width = padded.shape
-    tiled = padded.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)[:-gap, :-gap]
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    return axes.imshow(np.ma.masked_invalid(tiled), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
 
 
 def _array(name: str, values: Array, ndim: int) -> np.ndarray:

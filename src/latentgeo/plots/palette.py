@@ -16,3 +16,6 @@ STRAIGHT = "#000000"
 
 # A map to lie under coloured points and lines.
 PALE = LinearSegmentedColormap.from_list("pale", ("#FFFFFF", "#808080"))
+
+# From early to late along a walk, apart in lightness from white and from what is pale.
+TIME = LinearSegmentedColormap.from_list("time", ("#E69F00", "#D55E00", "#CC79A7", "#0072B2", "#000000"))

@@ -39,6 +39,40 @@ def bounds_of(*points: Float[Tensor, "... 2"], margin: float = 0.1) -> Float[Ten
     return torch.stack([low - width, high + width])
 
 
+def cells(bounds: Float[Tensor, "2 2"], resolution: int) -> Float[Tensor, "rows columns 2"]:
+    """The centres of nearly square cells that fill a rectangle, row by row from the bottom up.
+
+    Args:
+        bounds: (2, 2) lower left and upper right corner.
+        resolution: cells along the longer side.
+
+    Returns:
+        (rows, columns, 2), in the dtype and on the device of the bounds.
+
+    Raises:
+        ValueError: ``bounds`` is no rectangle, or ``resolution`` is below 2.
+
+    Example:
+        >>> import torch
+        >>> cells(torch.tensor([[0.0, 0.0], [4.0, 2.0]]), 4)[0]
+        tensor([[0.5000, 0.5000],
+                [1.5000, 0.5000],
+                [2.5000, 0.5000],
+                [3.5000, 0.5000]])
+    """
+    if bounds.shape != (2, 2) or not bool((bounds[1] > bounds[0]).all()):
+        raise ValueError(f"bounds: expected a lower left and an upper right corner, got {bounds.tolist()}")
+    if resolution < 2:
+        raise ValueError(f"resolution: expected at least 2, got {resolution!r}")
+    sides = bounds[1] - bounds[0]
+    columns, rows = (resolution * sides / sides.amax()).round().clamp_min(2).long().tolist()
+    x, y = (
+        low + side * (torch.arange(n, device=bounds.device, dtype=bounds.dtype) + 0.5) / n
+        for low, side, n in zip(bounds[0], sides, (columns, rows), strict=True)
+    )
+    return torch.cartesian_prod(y, x).flip(1).reshape(rows, columns, 2)
+
+
 def planar(name: str, points: Array, ndim: int) -> np.ndarray:
     """Points (..., 2) with so many dimensions as a NumPy array, or an error that names the argument."""
     values = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)

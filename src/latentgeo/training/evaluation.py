@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentgeo.training.arrays import training_data
-from latentgeo.training.generators import borrowed_generators
+from latentgeo.training.generators import seeded_generators
 from latentgeo.training.modes import eval_mode
 from latentgeo.training.objectives import ELBO
 
@@ -56,8 +56,7 @@ def evaluate(
     data = training_data(model, data)
     rows = batch_size or len(data)
     with contextlib.ExitStack() as stack:
-        if seed is not None:
-            stack.enter_context(borrowed_generators(data.device, seed=seed))
+        stack.enter_context(seeded_generators(data.device, seed))
         stack.enter_context(eval_mode(model))
         stack.enter_context(torch.no_grad())
         losses = [

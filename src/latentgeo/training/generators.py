@@ -23,23 +23,36 @@ def set_rng_states(states: dict[str, Tensor], device: torch.device) -> None:
 
 
 @contextmanager
-def borrowed_generators(device: torch.device, *, seed: int | None = None) -> Iterator[None]:
+def borrowed_generators(device: torch.device) -> Iterator[None]:
     """Within the context the global generators are free to use; after it they are where they were.
+
+    Args:
+        device: where the samples are drawn; the CPU's generator is always borrowed too.
+    """
+    before = rng_states(device)
+    try:
+        yield
+    finally:
+        set_rng_states(before, device)
+
+
+@contextmanager
+def seeded_generators(device: torch.device, seed: int | None) -> Iterator[None]:
+    """Within the context samples follow from the seed; after it the global generators are where they were.
 
     `torch.distributions` samples from the global generators alone, so that a seed can reach it
     only there.
 
     Args:
-        device: where the samples are drawn; the CPU's generator is always borrowed too.
-        seed: what they start from; None leaves them as they are.
+        device: where the samples are drawn.
+        seed: None does nothing: samples come from the global generators, and advance them.
     """
-    before = rng_states(device)
-    try:
-        if seed is not None:
-            torch.default_generator.manual_seed(seed)
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+    if seed is None:
         yield
-    finally:
-        set_rng_states(before, device)
+        return
+    with borrowed_generators(device):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

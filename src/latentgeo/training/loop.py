@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from latentgeo.training.arrays import training_data
 from latentgeo.training.checkpoints import Checkpoint, load_checkpoint
 from latentgeo.training.evaluation import Objective, Transform, evaluate, mean_over_rows
-from latentgeo.training.generators import borrowed_generators, rng_states, set_rng_states
+from latentgeo.training.generators import borrowed_generators, rng_states, seeded_generators, set_rng_states
 from latentgeo.training.history import EpochRecord, History
 from latentgeo.training.modes import eval_mode
 from latentgeo.training.objectives import ELBO
@@ -124,8 +124,9 @@ def fit(
     done = saved = 0
 
     with contextlib.ExitStack() as stack:
-        if seed is not None or resume:
-            stack.enter_context(borrowed_generators(device, seed=seed))
+        if resume:  # their states are the checkpoint's
+            stack.enter_context(borrowed_generators(device))
+        stack.enter_context(seeded_generators(device, seed))
         if resume and file is not None and file.exists():
             checkpoint = load_checkpoint(file, model, optimizer)
             if not checkpoint.rng:

@@ -8,7 +8,7 @@ from torch import Tensor
 from latentgeo.models.rbf_precision import RBFPrecision
 from latentgeo.models.vae import VAE
 from latentgeo.training.arrays import training_data
-from latentgeo.training.generators import borrowed_generators
+from latentgeo.training.generators import seeded_generators
 
 _CHUNK_ROWS = 4096
 
@@ -84,7 +84,7 @@ def fit_precision(
     random = check_random_state(random_state)
     model.eval()
     with torch.no_grad():
-        with borrowed_generators(data.device, seed=int(random.randint(2**31))):
+        with seeded_generators(data.device, int(random.randint(2**31))):
             means, samples = _encoded(model, data)
         latents = torch.stack([means, samples])
         mean_square = _sum_of_squares(model, data, latents, torch.ones_like(latents[..., :1])).squeeze(1)

@@ -1,0 +1,91 @@
+"""What an experiment is: a name, what it computes in each preset, where it runs, and a study that finds something."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from latentgeo.experiments.criteria import Criterion
+from latentgeo.experiments.record import Record
+
+Preset = Literal["quick", "standard", "full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What an experiment computes. Each experiment adds its own settings.
+
+    Attributes:
+        data: "digits", 8 x 8 and embedded, or "mnist".
+        seeds: of models and draws, one run of the study each, or however the study says.
+    """
+
+    data: Literal["digits", "mnist"] = "digits"
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where an experiment runs, which changes nothing of what it finds.
+
+    Attributes:
+        cache: folder of trained models, which experiments share.
+        data_dir: where MNIST, CIFAR-10 and the Frey faces lie; see the loaders for None.
+        device: where to compute.
+        client: a ``dask.distributed.Client`` over whose workers jobs are spread; None runs them here.
+        progress: whether to show bars.
+    """
+
+    cache: Path
+    data_dir: Path | None = None
+    device: str = "cpu"
+    client: Any = None
+    progress: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a study found.
+
+    Attributes:
+        numbers: what was measured, nested as the study likes; the same for the same config.
+        criteria: what it had to show.
+        deviations: from the document, a sentence each.
+        remarks: what a reader should know, a sentence each.
+    """
+
+    numbers: Mapping[str, Any]
+    criteria: tuple[Criterion, ...]
+    deviations: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = field(default=())
+
+
+C = TypeVar("C", bound=Config)
+
+
+def starting_at(config: C, seed: int) -> C:
+    """The config with as many seeds, from another number on."""
+    return dataclasses.replace(config, seeds=tuple(range(seed, seed + len(config.seeds))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Generic[C]):
+    """A documented experiment.
+
+    Attributes:
+        name: for the command line.
+        summary: a line.
+        source: the document and its figure or table.
+        presets: "quick" on the embedded digits or a subset, two minutes on two cores at most; "standard" on MNIST,
+            about an hour; "full" with the documented settings.
+        study: computes, leaves figures and tables in the record, and says what it found.
+    """
+
+    name: str
+    summary: str
+    source: str
+    presets: Mapping[Preset, C]
+    study: Callable[[C, Place, Record], Findings]

@@ -1,0 +1,96 @@
+"""Independent jobs, here or on the workers of a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from tqdm.auto import tqdm
+
+from latentgeo.geodesics.cluster import on_cluster
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@contextlib.contextmanager
+def connected(scheduler: str | None, workers: int | None) -> Iterator[Any]:
+    """A client of the cluster at an address, or of one of so many processes started for it; or None.
+
+    Raises:
+        ImportError: ``distributed`` is not installed.
+        OSError: nothing answers at the address.
+    """
+    if scheduler is None and workers is None:
+        yield None
+        return
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ImportError("a cluster needs dask: pip install 'latentgeo[distributed]'") from error
+    with contextlib.ExitStack() as stack:
+        address: Any = scheduler
+        if workers is not None:
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
+            address = stack.enter_context(cluster)
+        yield stack.enter_context(Client(address))
+
+
+def run_jobs(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    client: Any = None,
+    progress: bool = False,
+    label: str = "jobs",
+) -> list[R]:
+    """The results of a function for every item, in the order of the items.
+
+    A job that fails is reported by a warning and tried once more; the second failure ends the run.
+
+    Args:
+        function: of one item, seeded by it; for a cluster it must be importable there.
+        items: what the jobs differ in.
+        client: a ``dask.distributed.Client``; None runs one job after another in this process.
+        progress: whether to show a bar.
+        label: of the bar.
+
+    Returns:
+        One result for each item, the same wherever they ran.
+    """
+    wanted = list(items)
+    numbered = range(len(wanted))
+    finished: Iterator[tuple[int, R]] = (
+        ((i, _twice(function, wanted[i])) for i in numbered)
+        if client is None
+        else on_cluster(client, _Numbered(function, wanted), numbered, retries=1)
+    )
+    results: dict[int, R] = {}
+    bar = tqdm(total=len(wanted), desc=label, unit="job", disable=not progress, dynamic_ncols=True)
+    with bar:
+        for i, result in finished:
+            results[i] = result
+            bar.update()
+    return [results[i] for i in numbered]
+
+
+class _Numbered(Generic[T, R]):
+    """The function of an item's number: results come back in any order, and items need not be hashable."""
+
+    def __init__(self, function: Callable[[T], R], items: list[T]) -> None:
+        self._function, self._items = function, items
+
+    def __call__(self, number: int) -> R:
+        return self._function(self._items[number])
+
+
+def _twice(function: Callable[[T], R], item: T) -> R:
+    try:
+        return function(item)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the second time it is raised
+        warnings.warn(
+            f"{item}: {type(error).__name__}: {error}; trying once more", RuntimeWarning, stacklevel=3
+        )
+        return function(item)

@@ -1,0 +1,75 @@
+"""Running one experiment: its folder, its result, and what is written of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from latentgeo import ConvergenceWarning
+from latentgeo.experiments.environment import environment
+from latentgeo.experiments.experiment import C, Experiment, Findings, Place
+from latentgeo.experiments.page import page
+from latentgeo.experiments.record import Record
+from latentgeo.experiments.result import Result, UnusableData, plain
+
+
+def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Result:
+    """Runs an experiment; leaves ``config.json``, figures, tables, ``metrics.json``, ``index.html`` in a folder.
+
+    Args:
+        experiment: what to run.
+        config: its settings, one of ``experiment.presets`` or another.
+        place: where it runs.
+        out: the folder; it is made, and the files of an earlier run in it are replaced.
+
+    Returns:
+        The result that was written; one that is ``skipped``, where the data are missing or unusable.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in ("metrics.json", "index.html"):
+        (out / stale).unlink(missing_ok=True)
+    settings = dataclasses.asdict(config)
+    text = json.dumps(plain(settings), indent=2, ensure_ascii=False)
+    (out / "config.json").write_text(text + "\n", encoding="utf-8")
+    record = Record(out)
+    began = time.perf_counter()
+    skipped = ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        try:
+            findings = experiment.study(config, place, record)
+        except UnusableData as error:
+            skipped, findings = str(error), Findings(numbers={}, criteria=())
+    remarks = list(findings.remarks)
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            remarks.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    result = Result(
+        name=experiment.name,
+        title=experiment.summary,
+        source=experiment.source,
+        settings=settings,
+        seeds=config.seeds,
+        numbers=findings.numbers,
+        criteria=findings.criteria,
+        figures=tuple(record.figures),
+        tables=tuple(record.tables),
+        seconds={"all": time.perf_counter() - began},
+        environment=environment(torch.device(place.device)),
+        deviations=findings.deviations,
+        remarks=tuple(dict.fromkeys(remarks)),
+        skipped=skipped,
+    )
+    (out / "index.html").write_text(page(result, out, introduction=experiment.source), encoding="utf-8")
+    result.write_json(out / "metrics.json")
+    return result

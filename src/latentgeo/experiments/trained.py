@@ -1,0 +1,149 @@
+"""Models that experiments share: each trained once, and kept under the hash of its recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from latentgeo.experiments.experiment import Place
+from latentgeo.experiments.result import plain
+from latentgeo.models import VAE, Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from latentgeo.training import ELBO, BurdaSchedule, History, ReconstructionLoss, fit
+from latentgeo.training.evaluation import Objective
+from latentgeo.training.loop import Callback
+
+_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A model and how it is trained; two of equal settings are the same model.
+
+    Attributes:
+        latents: d.
+        hidden: layers of the encoder; the decoder mirrors them. Ignored by "conv".
+        activation: of hidden layers.
+        network: "mlp", or "conv" for :class:`ConvEncoder` and :class:`ConvDecoder`.
+        kind: "vae", or "autoencoder", trained on its reconstructions alone.
+        likelihood: of the decoder's output; an autoencoder is trained on it too.
+        posterior: of a VAE.
+        objective: a frozen dataclass such as ``ELBO()``; of a VAE.
+        epochs: passes over the data.
+        batch_size: rows a step.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+        burda_schedule: the falling rates of Burda et al. in place of ``learning_rate``.
+        binarize: draws grey levels as black and white anew in each epoch.
+        seed: of the initial weights, the shuffling and the sampling.
+    """
+
+    latents: int
+    hidden: tuple[int, ...] = (200, 200)
+    activation: Literal["relu", "elu", "tanh", "softplus"] = "relu"
+    network: Literal["mlp", "conv"] = "mlp"
+    kind: Literal["vae", "autoencoder"] = "vae"
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    posterior: Literal["diagonal", "chain", "grid"] = "diagonal"
+    objective: Objective = ELBO()  # noqa: RUF009 - frozen
+    epochs: int
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    burda_schedule: bool = False
+    binarize: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model in eval mode, and its epochs."""
+
+    model: nn.Module
+    history: History
+
+
+def build(recipe: Recipe, event: torch.Size) -> VAE | Autoencoder:
+    """The untrained model of a recipe for images (channels, height, width), which an MLP takes as rows."""
+    activation = _ACTIVATIONS[recipe.activation]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.network == "conv":
+            encoder: nn.Module = ConvEncoder(tuple(event), recipe.latents, posterior=recipe.posterior)
+            decoder: nn.Module = ConvDecoder(recipe.latents, tuple(event))
+        else:
+            size = event.numel()
+            encoder = MLPEncoder(
+                size, recipe.latents, hidden=recipe.hidden, activation=activation, posterior=recipe.posterior
+            )
+            decoder = MLPDecoder(recipe.latents, size, hidden=recipe.hidden[::-1], activation=activation)
+        if recipe.kind == "autoencoder":
+            return Autoencoder(encoder, decoder)
+        return VAE(encoder, decoder, likelihood=recipe.likelihood)
+
+
+def train(
+    recipe: Recipe,
+    images: Tensor,
+    place: Place,
+    *,
+    validation: Tensor | None = None,
+    callback: Callback | None = None,
+) -> Trained:
+    """The model of a recipe, trained on images, or taken from the cache where it is there already.
+
+    An interrupted training goes on from its last complete epoch.
+
+    Args:
+        recipe: the model.
+        images: (N, channels, height, width); an MLP is trained on their rows of pixels.
+        place: where the cache is, and the device.
+        validation: held-out images, for the history; does not change the model.
+        callback: of :func:`latentgeo.training.fit`. With one the cache is left alone, so that it sees every step.
+
+    Returns:
+        The model in eval mode, on the device, and its history.
+    """
+    model = build(recipe, images.shape[1:]).to(place.device)
+    data = images if recipe.network == "conv" else images.flatten(1)
+    if validation is not None and recipe.network != "conv":
+        validation = validation.flatten(1)
+    folder = place.cache / "models" / _key(recipe, data, validation)
+    if callback is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(plain(dataclasses.asdict(recipe)), indent=2)
+        (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    history = fit(
+        model,
+        data,
+        objective=ReconstructionLoss(recipe.likelihood) if recipe.kind == "autoencoder" else recipe.objective,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        optimizer=torch.optim.Adam(
+            model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        ),
+        schedule=BurdaSchedule() if recipe.burda_schedule else None,
+        transform=torch.bernoulli if recipe.binarize else None,
+        validation=validation,
+        callback=callback,
+        seed=recipe.seed,
+        checkpoint_dir=None if callback is not None else folder,
+        resume=callback is None,
+        progress=place.progress,
+    )
+    return Trained(model, history)
+
+
+def _key(recipe: Recipe, data: Tensor, validation: Tensor | None) -> str:
+    """Of the settings, the data, and the version of torch, whose numbers may differ from another's."""
+    digest = hashlib.sha256(f"{recipe!r} torch {torch.__version__}".encode())
+    for images in (data, validation):
+        if images is not None:
+            digest.update(repr(tuple(images.shape)).encode())
+            digest.update(images.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,225 @@
+"""Running experiments: what is written, what a command says, and where jobs run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from latentgeo import ConvergenceWarning, cli
+from latentgeo.experiments import (
+    EXPERIMENTS,
+    Config,
+    Criterion,
+    Experiment,
+    Findings,
+    Place,
+    Record,
+    UnusableData,
+    run,
+)
+from latentgeo.experiments.experiment import starting_at
+from latentgeo.experiments.jobs import connected, run_jobs
+from latentgeo.experiments.trained import Recipe, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiceConfig(Config):
+    throws: int = 100
+
+
+def throw(config: DiceConfig, place: Place, record: Record) -> Findings:
+    """The mean of dice: a study that takes no time."""
+    if config.data == "mnist":
+        raise UnusableData("there are no dice")
+    means = [float(np.random.RandomState(seed).randint(1, 7, config.throws).mean()) for seed in config.seeds]
+    drawing = Figure()
+    drawing.subplots().bar(config.seeds, means)
+    record.figure(drawing, "means.png", title="Means", caption="All near 3.5.", alt="Bars of one height.")
+    record.table("means.csv", [{"seed": s, "mean": m} for s, m in zip(config.seeds, means, strict=True)])
+    warnings.warn("one throw was still rolling", ConvergenceWarning, stacklevel=1)
+    return Findings(
+        numbers={"means": means},
+        criteria=(
+            Criterion("Dice are fair; smallest mean.", min(means), ">", 3.0, documented="3.5"),
+            Criterion(
+                "Dice are not all sixes; largest mean.", max(means), "<", 3.0 if config.throws < 10 else 6.0
+            ),
+        ),
+        deviations=("The die is a computer.",),
+    )
+
+
+DICE = Experiment(
+    name="dice",
+    summary="dice are fair",
+    source="Pascal, letters",
+    presets={
+        "quick": DiceConfig(),
+        "standard": DiceConfig(data="mnist"),
+        "full": DiceConfig(throws=5, seeds=(1, 2)),
+    },
+    study=throw,
+)
+
+
+@pytest.fixture
+def dice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "EXPERIMENTS", (DICE,))
+
+
+def place(tmp_path: Path) -> Place:
+    return Place(cache=tmp_path / "cache")
+
+
+def test_everything_is_written(tmp_path: Path) -> None:
+    result = run(DICE, DICE.presets["quick"], place(tmp_path), out=tmp_path / "new" / "dice")
+    assert result.passed
+    folder = tmp_path / "new" / "dice"
+    names = {"config.json", "index.html", "means.csv", "means.png", "metrics.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert json.loads((folder / "config.json").read_text()) == {"data": "digits", "seeds": [0], "throws": 100}
+    written = json.loads((folder / "metrics.json").read_text())
+    assert (written["status"], written["seeds"], written["tables"]) == ("passed", [0], ["means.csv"])
+    assert written["criteria"][0]["documented"] == "3.5"
+    assert written["deviations"] == ["The die is a computer."]
+    assert written["remarks"] == ["one throw was still rolling"]
+    with (folder / "means.csv").open() as stream:
+        assert float(next(csv.DictReader(stream))["mean"]) == written["numbers"]["means"][0]
+
+
+def test_result_without_data_is_skipped_and_did_not_pass(tmp_path: Path) -> None:
+    result = run(DICE, DICE.presets["standard"], place(tmp_path), out=tmp_path)
+    assert (result.status, result.passed) == ("skipped", False)
+    assert json.loads((tmp_path / "metrics.json").read_text())["skipped"] == "there are no dice"
+
+
+@pytest.mark.usefixtures("dice")
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["dice", "--preset", "quick"], 0, "dice: passed"),
+        (["dice", "--preset", "full"], 1, "NOT MET"),
+        (["dice"], 2, "dice was skipped: there are no dice"),
+        (["dize"], 2, "no experiment is called 'dize'; did you mean 'dice'?"),
+        (["dice", "--preset", "quite"], 2, "invalid choice: 'quite'"),
+        (["dice", "--seed", "-1"], 2, "--seed: expected an integer from 0"),
+        (["dice", "--workers", "0"], 2, "--workers: expected a positive integer, got 0"),
+        (["dice", "--device", "abacus"], 2, "--device: 'abacus' is not to be had"),
+        (["all", "--preset", "quick"], 0, "dice: passed"),
+    ],
+)
+def test_command_runs_or_says_why_not(
+    arguments: list[str], status: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", *arguments, "--out", str(tmp_path)]) == status
+    output = capsys.readouterr()
+    assert words in output.out + output.err
+
+
+@pytest.mark.usefixtures("dice")
+def test_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["run", "dice", "--preset", "quick", "--out", str(tmp_path / "file")]) == 2
+    assert "--out:" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dice")
+def test_report_holds_every_criterion_and_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["run", "dice", "--preset", "full", "--out", str(tmp_path)])
+    capsys.readouterr()
+    assert cli.main(["report", str(tmp_path)]) == 0
+    text = (tmp_path / "report.html").read_text()
+    assert "http://" not in text
+    assert "https://" not in text
+    assert text.count("data:image/png;base64,") == 1
+    for words in ("Dice are fair", "3.5", "✗ not met", "The die is a computer.", "means.csv", "throws"):
+        assert words in text
+    capsys.readouterr()
+    assert cli.main(["report", str(tmp_path), "--markdown"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 2 + 2
+    assert table[2].startswith("| `dice` | Dice are fair; smallest mean. | 3.5 |")
+
+
+@pytest.mark.parametrize("content", [None, "{}", "{", '{"name": "other"}'])
+def test_report_of_nothing_is_refused(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "metrics.json").write_text(content)
+    folder = tmp_path if content is not None else tmp_path / "nowhere"
+    assert cli.main(["report", str(folder)]) == 2
+    assert str(folder) in capsys.readouterr().err
+
+
+def test_seeds_start_where_they_are_told() -> None:
+    assert starting_at(DICE.presets["full"], 7).seeds == (7, 8)
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+class FailsOnce:
+    """Of each item the first call fails."""
+
+    def __init__(self, times: int = 1) -> None:
+        self.calls: dict[int, int] = {}
+        self.times = times
+
+    def __call__(self, x: int) -> int:
+        self.calls[x] = self.calls.get(x, 0) + 1
+        if self.calls[x] <= self.times:
+            raise OSError("no luck")
+        return x
+
+
+def test_jobs_come_back_in_order_here_and_on_a_cluster() -> None:
+    items = [3, 1, 2, 1]
+    with connected(None, 2) as client:
+        assert run_jobs(square, items, client=client) == run_jobs(square, items) == [9, 1, 4, 1]
+
+
+def test_failed_job_is_reported_and_tried_once_more() -> None:
+    with pytest.warns(RuntimeWarning, match="1: OSError: no luck; trying once more"):
+        assert run_jobs(FailsOnce(), [1]) == [1]
+    with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="no luck"):
+        run_jobs(FailsOnce(2), [1])
+
+
+def test_model_is_trained_once_and_again_where_anything_differs(tmp_path: Path) -> None:
+    images = torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(latents=2, hidden=(8,), epochs=2)
+    first = train(recipe, images, place(tmp_path))
+    again = train(recipe, images, place(tmp_path))
+    assert again.history.records == first.history.records  # with the seconds of the first
+    for a, b in zip(first.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    others = [(Recipe(latents=2, hidden=(8,), epochs=2, seed=1), images), (recipe, images[:20])]
+    for other in others:
+        train(*other, place(tmp_path))
+    assert len(list((tmp_path / "cache" / "models").iterdir())) == 3
+
+
+def test_names_are_those_of_the_documents() -> None:
+    names = [experiment.name for experiment in EXPERIMENTS]
+    assert len(set(names)) == len(names)
+    assert all(set(experiment.presets) == {"quick", "standard", "full"} for experiment in EXPERIMENTS)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
+def test_quick_preset_meets_its_criteria(experiment: Experiment, tmp_path: Path) -> None:
+    result = run(experiment, experiment.presets["quick"], place(tmp_path), out=tmp_path / experiment.name)
+    assert [str(criterion) for criterion in result.criteria if not criterion.passed] == []
+    assert result.passed
+    assert result.criteria
+    assert result.figures
+    assert result.tables

@@ -1,0 +1,44 @@
+"""scikit-learn's own checks of the estimators, on the metric of the identity, which is flat in any dimension."""
+
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import latentgeo as lg
+
+FLAT = lg.pullback_metric(torch.nn.Identity())
+_REMEMBERS = "a metric finds out at the first derivative how to take it, and remembers"
+_UNMET = {
+    "GeodesicKMeans": {
+        "check_estimators_overwrite_params": _REMEMBERS,
+        "check_sample_weight_equivalence_on_dense_data": "starts are drawn, and repeated points are other draws",
+    },
+    "PrincipalGeodesicAnalysis": {"check_estimators_overwrite_params": _REMEMBERS},
+    "GeodesicKNeighborsClassifier": {},
+}
+# what needs pandas or a setting of the environment
+_SKIPPED = {
+    "check_sample_weights_pandas_series",
+    "check_array_api_input",
+    "check_classifier_data_not_an_array",
+}
+
+
+def cases() -> list:
+    estimators = (
+        lg.GeodesicKMeans(FLAT, 2),
+        lg.GeodesicKNeighborsClassifier(FLAT),
+        lg.PrincipalGeodesicAnalysis(FLAT),
+    )
+    return [
+        pytest.param(e, check, id=f"{type(e).__name__}-{check.func.__name__}-{i}")
+        for estimator in estimators
+        for i, (e, check) in enumerate(estimator_checks_generator(estimator))
+        if check.func.__name__ not in {*_UNMET[type(estimator).__name__], *_SKIPPED}
+    ]
+
+
+@pytest.mark.parametrize(("estimator", "check"), cases())
+def test_check_is_met(unchecked: None, estimator: BaseEstimator, check) -> None:
+    check(estimator)
