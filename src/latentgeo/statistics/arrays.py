@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn.utils import check_array
 from torch import Tensor
 
 from latentgeo.metrics.arguments import describe
@@ -12,11 +13,23 @@ from latentgeo.metrics.arguments import describe
 Array = np.ndarray | Tensor
 
 
+def tensor_of(values: Array) -> Tensor:
+    """The tensor itself, without its graph, or one over an array; a copy, if it may not be written."""
+    if isinstance(values, Tensor):
+        return values.detach()
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
 def points_of(X: Array, event_ndim: int, name: str = "X") -> Tensor:
-    """The points (N, *event) of an estimator's data, finite, or an error that says what came."""
-    if not isinstance(X, np.ndarray | Tensor):
-        raise TypeError(f"{name} must be a NumPy array or a torch tensor (N, d), got {describe(X)}")
-    points = torch.as_tensor(X).detach()
+    """The points (N, *event) of an estimator's data, finite, or an error that says what came.
+
+    What is no tensor scikit-learn makes an array of: lists and data frames are welcome, text and sparse matrices not.
+    """
+    if not isinstance(X, Tensor):
+        X = check_array(
+            X, dtype="numeric", ensure_2d=event_ndim == 1, allow_nd=event_ndim > 1, input_name=name
+        )
+    points = tensor_of(X)
     if points.ndim != 1 + event_ndim or 0 in points.shape[1:]:
         shape = "(N, d)" if event_ndim == 1 else f"(N, ...) of {1 + event_ndim} dimensions"
         raise ValueError(f"{name} must have shape {shape}, got {describe(points)}")
@@ -25,6 +38,15 @@ def points_of(X: Array, event_ndim: int, name: str = "X") -> Tensor:
     if not bool(points.isfinite().all()):
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     return points
+
+
+def check_event(points: Tensor, event: torch.Size, estimator: object) -> None:
+    """Refuses points that do not look like those of fit, in scikit-learn's words."""
+    if points.shape[1:] != event:
+        raise ValueError(
+            f"X has {points.shape[1:].numel()} features, but {type(estimator).__name__} is expecting "
+            f"{event.numel()} features as input: points of shape {tuple(event)}, got {describe(points)}"
+        )
 
 
 def like(values: Tensor, X: Array) -> Array:
@@ -36,9 +58,7 @@ def weights_of(weights: Array | None, points: Tensor, name: str) -> Float[Tensor
     """Weights (N,) of points, ones if None; non-negative and not all zero, or an error that says what came."""
     if weights is None:
         return points.new_ones(len(points))
-    if not isinstance(weights, np.ndarray | Tensor):
-        raise TypeError(f"{name} must be a NumPy array or a torch tensor (N,), got {describe(weights)}")
-    found = torch.as_tensor(weights).detach().to(points)
+    found = tensor_of(weights if isinstance(weights, Tensor) else np.asarray(weights, dtype=float)).to(points)
     if found.shape != points.shape[:1]:
         raise ValueError(
             f"{name} must have shape ({len(points)},), one for each point, got {describe(found)}"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import geoopt
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
 from latentgeo.metrics import Metric
-from latentgeo.statistics.arrays import Array, points_of, weights_of
+from latentgeo.metrics.arguments import describe
+from latentgeo.statistics.arrays import Array, points_of, tensor_of, weights_of
 from latentgeo.statistics.lloyd import Lloyd
+from latentgeo.statistics.medoids import medoid
 from latentgeo.statistics.space import event_ndim, space_of
 
 
@@ -41,26 +46,31 @@ def frechet_mean(
     *,
     weights: Array | None = None,
     solver: Solver | None = None,
-    initial: Float[Tensor, "*event"] | None = None,
+    initial: Literal["medoid"] | Array | None = None,
     max_steps: int = 100,
     tol: float | None = None,
+    progress: bool = False,
 ) -> FrechetMeanResult:
     """The Riemannian (Fréchet, Karcher) mean argmin_μ Σ_i w_i d(μ, x_i)² / Σ_i w_i.
 
     Steps μ <- Exp_μ(η Σ_i w_i Log_μ(x_i) / Σ_i w_i), with η = 1 unless the variance grew, which takes the step back
-    and halves η. On a latent space Exp_μ(v) = μ + v to first order will do, since the mean is where steps vanish.
-    All logarithms of a step are one batch of geodesics, each going on from that of the step before. The mean is a
-    local one: it is unique where the points lie in a small enough ball, and elsewhere depends on ``initial``.
+    and halves η. On a latent space Exp_μ(v) = μ + v - 1/2 Γ(v, v) to second order will do, since the mean is where
+    steps vanish. All logarithms of a step are one batch of geodesics, each going on from that of the step before.
+    The mean is a local one: it is unique where the points lie in a small enough ball, and elsewhere depends on
+    ``initial``.
 
     Args:
         metric: the metric; or a ``geoopt.Manifold`` with closed forms, such as ``DiagonalNormal()``.
         points: (N, d) latent points, or (N, *event) points of the manifold.
         weights: (N,) non-negative weights; equal, if None.
         solver: for the geodesics of a metric; :class:`MinimizeEnergy` with its defaults, if None.
-        initial: (d,) where to start; the point nearest to the mean of coordinates, if None.
+        initial: (d,) where to start; "medoid" for the point among the data with the least sum of squared distances,
+            by the (N, N) shortest paths through a graph of nearest neighbours, where the data are bent or have
+            outliers; the point nearest to the mean of coordinates, if None.
         max_steps: the largest number of steps.
         tol: the end is reached when a step is shorter than ``tol`` times the root of the variance; 1e-3 in float32
             and 1e-6 in float64, if None.
+        progress: show a bar over the steps.
 
     Returns:
         A :class:`FrechetMeanResult`.
@@ -92,14 +102,20 @@ def frechet_mean(
     w = weights_of(weights, x, "weights")
     if initial is None:
         center = (w.reshape(-1, *(1 for _ in event)) * x).sum(0) / w.sum()
-        initial = x[(x - center).flatten(1).norm(dim=1).argmin()]
-    elif initial.shape != event:
-        raise ValueError(f"initial must have shape {tuple(event)}, as a point, got {tuple(initial.shape)}")
+        first = x[(x - center).flatten(1).norm(dim=1).argmin()]
+    elif isinstance(initial, str):
+        if initial != "medoid":
+            raise ValueError(f"initial must be 'medoid', a point, or None, got {initial!r}")
+        first = x[medoid(space.rough_distances(x.flatten(1)), w.double().cpu().numpy())]
+    else:
+        first = _given(initial, x)
+        space.check(first[None], "initial")
     if tol is None:
         tol = 1e-6 if x.dtype == torch.float64 else 1e-3
     run = Lloyd(space, x.flatten(1), 1, weights=w)
-    run.place(initial.to(x).reshape(1, -1))
-    run.iterate(max_steps, tol)
+    run.place(first.reshape(1, -1))
+    with tqdm(total=max_steps, unit="step", disable=not progress) as bar:
+        run.iterate(max_steps, tol, bar)
     reached = run.labels >= 0
     if not run.converged:
         warnings.warn(
@@ -117,3 +133,17 @@ def frechet_mean(
         run.converged and bool(reached.all()),
         run.iterations,
     )
+
+
+def _given(initial: Array, points: Tensor) -> Tensor:
+    """The point to start from, or an error that says what came."""
+    if not isinstance(initial, np.ndarray | Tensor):
+        raise TypeError(
+            f"initial must be a NumPy array, a torch tensor, 'medoid' or None, got {describe(initial)}"
+        )
+    first = tensor_of(initial).to(points)
+    if first.shape != points.shape[1:] or not bool(first.isfinite().all()):
+        raise ValueError(
+            f"initial must have shape {tuple(points.shape[1:])}, as a point, and be finite, got {describe(first)}"
+        )
+    return first

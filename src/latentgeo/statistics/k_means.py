@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Literal, get_args
 
 import geoopt
 import numpy as np
@@ -12,13 +12,17 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
-from latentgeo.statistics.arrays import Array, like, points_of, weights_of
+from latentgeo.statistics.arrays import Array, check_event, like, points_of, tensor_of, weights_of
 from latentgeo.statistics.lloyd import Lloyd
+from latentgeo.statistics.medoids import medoids
 from latentgeo.statistics.space import Space, event_ndim, space_of
+
+_Init = Literal["k-means++", "k-medoids", "random"]
 
 # Sixteen segments of fourth order and a residual of 1e-3 give distances to about 1e-5, more than labels can show.
 _DEFAULT_SOLVER = MinimizeEnergy(num_segments=16, tol=1e-3)
@@ -29,22 +33,25 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
 
     Minimizes Σ_i d(x_i, μ_{l(i)})² over centres μ_k and labels l: each point goes to the nearest centre, each centre
     takes a step μ <- Exp_μ(η mean Log_μ(x_i)) towards the Riemannian mean of its points, in a latent space with
-    Exp_μ(v) = μ + v to first order, and with η = 1 unless the sum of squares of its cluster grew, which takes the
-    step back and halves η. The geodesics of an iteration are solved in batches, from the curves of the iteration
-    before, and only where the triangle inequality leaves it open whether another centre is nearer.
+    Exp_μ(v) = μ + v - 1/2 Γ(v, v) to second order, and with η = 1 unless the sum of squares of its cluster grew,
+    which takes the step back and halves η. The geodesics of an iteration are solved in batches, from the curves of
+    the iteration before, and only where no lower bound rules out that another centre is nearer: the chord between
+    the images of the two, as no curve is shorter, and the triangle inequality.
 
     Args:
         metric: the metric; or a ``geoopt.Manifold`` with closed forms, such as ``DiagonalNormal()``, of which the
             points then are (N, *event), for DiagonalNormal (N, 2, d).
         n_clusters: the number K of clusters.
-        init: "k-means++" (centres far apart in geodesic distance), "random" (points drawn at random), or an array
-            (K, d) of centres.
+        init: "k-means++" (centres far apart in geodesic distance), "k-medoids" (points in the middle of clusters
+            by the (N, N) shortest paths through a graph of nearest neighbours, which outliers do not draw and which
+            takes no geodesic), "random" (points drawn at random), or an array (K, d) of centres.
         n_init: how many times to start; the result of the smallest inertia is kept.
         max_iter: the largest number of iterations of one start.
         tol: the iterations end when the labels stay and no centre moves by more than ``tol`` times the root mean
             square distance of points to their centres.
         solver: the solver for geodesics of a metric; None for ``MinimizeEnergy(num_segments=16, tol=1e-3)``.
         random_state: seed or ``numpy.random.RandomState`` of the starts.
+        progress: show a bar over the iterations of all starts.
 
     Attributes:
         cluster_centers_: (K, d) centres, an array or tensor like the data.
@@ -75,12 +82,13 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         metric: Metric | geoopt.Manifold,
         n_clusters: int,
         *,
-        init: Literal["k-means++", "random"] | Array = "k-means++",
+        init: _Init | Array = "k-means++",
         n_init: int = 1,
         max_iter: int = 30,
         tol: float = 1e-3,
         solver: Solver | None = None,
         random_state: int | np.random.RandomState | None = None,
+        progress: bool = False,
     ) -> None:
         self.metric = metric
         self.n_clusters = n_clusters
@@ -90,6 +98,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         self.tol = tol
         self.solver = solver
         self.random_state = random_state
+        self.progress = progress
 
     @torch.no_grad()
     def fit(self, X: Array, y: object = None, sample_weight: Array | None = None) -> GeodesicKMeans:
@@ -119,8 +128,9 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"X must have at least n_clusters={self.n_clusters} points, got {len(points)}")
         weights = weights_of(sample_weight, points, "sample_weight")
         random = check_random_state(self.random_state)
-        runs = (self._run(space, points, weights, random) for _ in range(self.n_init))
-        best = min(runs, key=lambda run: run.inertia)
+        with tqdm(total=self.n_init * self.max_iter, unit="iteration", disable=not self.progress) as bar:
+            runs = (self._run(space, points, weights, random, bar) for _ in range(self.n_init))
+            best = min(runs, key=lambda run: run.inertia)
         self._centers = best.centers.unflatten(1, event)
         self.cluster_centers_ = like(self._centers, X)
         self.labels_ = like(best.labels, X)
@@ -138,37 +148,46 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def predict(self, X: Array) -> Array:
         """The nearest cluster (N,) of each point, -1 where none is at a finite distance."""
-        found = self._to_centers(X)
-        return like(found.labels, X)
+        return like(self._to_centers(X).labels, X)
 
     def transform(self, X: Array) -> Array:
         """The geodesic distances (N, K) of points to the centres; infinite where the metric is not finite."""
-        return like(self._to_centers(X).distances, X)
+        return like(self._to_centers(X, every=True).distances, X)
 
-    def _run(self, space: Space, points: Tensor, weights: Tensor, random: np.random.RandomState) -> Lloyd:
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_clusters  # what scikit-learn's get_feature_names_out names
+
+    def _run(
+        self, space: Space, points: Tensor, weights: Tensor, random: np.random.RandomState, bar: tqdm
+    ) -> Lloyd:
         run = Lloyd(space, points.flatten(1), self.n_clusters, weights=weights)
         if not isinstance(self.init, str):
             run.place(self._given_centers(space, points))
         elif self.init == "random":
             run.place(points.flatten(1)[torch.from_numpy(random.permutation(len(points))[: self.n_clusters])])
+        elif self.init == "k-medoids":
+            distances = space.rough_distances(points.flatten(1))
+            chosen = medoids(distances, weights.double().cpu().numpy(), self.n_clusters, random)
+            run.place(points.flatten(1)[torch.from_numpy(chosen)])
         else:
             run.spread(random)
-        run.iterate(self.max_iter, self.tol)
+        run.iterate(self.max_iter, self.tol, bar)
         return run
 
     @torch.no_grad()
-    def _to_centers(self, X: Array) -> Lloyd:
+    def _to_centers(self, X: Array, *, every: bool = False) -> Lloyd:
+        """The points at the fitted centres: the nearest alone, or the distances to every centre."""
         check_is_fitted(self, "cluster_centers_")
         points = points_of(X, event_ndim(self.metric))
         event = self._centers.shape[1:]
-        if points.shape[1:] != event:
-            raise ValueError(
-                f"X must have {_coordinates(event)} as in fit, got {_coordinates(points.shape[1:])}"
-            )
+        check_event(points, event, self)
         space = self._space(event)
         space.check(points)
         found = Lloyd(space, points.flatten(1), self.n_clusters)
         found.place(self._centers.to(points).flatten(1))
+        if every:
+            found.complete()
         found.warn_of_failures(stacklevel=4)
         return found
 
@@ -176,7 +195,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         return space_of(self.metric, self.solver, _DEFAULT_SOLVER, event)
 
     def _given_centers(self, space: Space, points: Tensor) -> Tensor:
-        centers = torch.as_tensor(self.init).to(points)
+        centers = tensor_of(self.init if isinstance(self.init, Tensor) else np.asarray(self.init)).to(points)
         if centers.shape != (self.n_clusters, *points.shape[1:]) or not bool(centers.isfinite().all()):
             raise ValueError(
                 f"init must hold {self.n_clusters} finite centres of {_coordinates(points.shape[1:])}, "
@@ -196,8 +215,10 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
         if not self.tol >= 0:
             raise ValueError(f"tol must be a non-negative number, got {self.tol!r}")
-        if isinstance(self.init, str) and self.init not in ("k-means++", "random"):
-            raise ValueError(f"init must be 'k-means++', 'random' or an array of centres, got {self.init!r}")
+        if isinstance(self.init, str) and self.init not in get_args(_Init):
+            raise ValueError(
+                f"init must be {', '.join(map(repr, get_args(_Init)))} or an array of centres, got {self.init!r}"
+            )
 
 
 def _coordinates(event: torch.Size) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, Status
 from latentgeo.statistics.space import Space
@@ -29,8 +30,8 @@ class Lloyd:
     Attributes:
         centers: (K, d).
         labels: (N,) the nearest centre of each point, -1 where none is at a finite distance.
-        distances: (N, K) geodesic distances; where ``exact`` is false a lower bound, by the triangle inequality
-            d(x, μ') >= d(x, μ) - d(μ, μ'), that is not below the distance to the nearest centre.
+        distances: (N, K) geodesic distances; where ``exact`` is false a lower bound, by a chord or the triangle
+            inequality d(x, μ') >= d(x, μ) - d(μ, μ'), that is not below the distance to the nearest centre.
         iterations: number of iterations so far.
         converged: whether they came to an end.
     """
@@ -66,11 +67,15 @@ class Lloyd:
     def place(self, centers: Float[Tensor, "k d"]) -> None:
         """Puts the centres there, and assigns every point."""
         self.centers = centers.clone()
-        self._solve_all(torch.arange(len(centers), device=centers.device))
+        self._forget(slice(None))
+        self._solve_open()
         self._assign()
 
     def spread(self, random: np.random.RandomState) -> None:
-        """Puts the centres on points drawn far apart: each with probability as its squared distance (k-means++)."""
+        """Puts the centres on points drawn far apart: each with probability as its squared distance (k-means++).
+
+        Geodesics are solved for the points alone to which the new centre may be nearer than those before.
+        """
         n, clusters = self.distances.shape
         own = self._weights.double().cpu().numpy()
         weights = own
@@ -78,15 +83,24 @@ class Lloyd:
             total = weights.sum()
             chosen = random.choice(n, p=weights / total if total > 0 else None)
             self.centers[k] = self._points[chosen]
-            self._solve_all(torch.tensor([k], device=self.centers.device))
-            nearest = self.distances[:, : k + 1].min(dim=1).values.double().square()
+            known = self.exact & self.exact[chosen]
+            apart = torch.where(known, (self.distances - self.distances[chosen]).abs(), 0)
+            self._forget(slice(k, k + 1), at_least=torch.where(apart.isfinite(), apart, 0).amax(dim=1))
+            self._solve_open()
+            nearest = torch.where(self.exact, self.distances, torch.inf).min(dim=1).values.double().square()
             weights = own * torch.where(nearest.isfinite(), nearest, 0).cpu().numpy()
         self._assign()
 
-    def iterate(self, max_iter: int, tol: float) -> None:
-        """Moves centres and labels until neither changes."""
+    def complete(self) -> None:
+        """Makes all distances exact."""
+        self._solve(*(~self.exact).nonzero(as_tuple=True))
+
+    def iterate(self, max_iter: int, tol: float, bar: tqdm | None = None) -> None:
+        """Moves centres and labels until neither changes; the bar moves with them."""
         tol = max(tol, _ROUNDING * torch.finfo(self.centers.dtype).eps)
         for self.iterations in range(1, max_iter + 1):
+            if bar is not None:
+                bar.update()
             labels = self.labels
             refilled = self._fill_empty_clusters()
             step = self._step()
@@ -143,7 +157,8 @@ class Lloyd:
         self._rate = torch.where(taken, (2 * self._rate).clamp_max(1), self._rate / 2)
 
         others = taken & (self.labels[:, None] != torch.arange(k, device=taken.device))
-        self.distances = torch.where(others, (self.distances - length).clamp_min(0), self.distances)
+        bound = torch.maximum(self.distances - length, self._space.lower_bounds(self._points, self.centers))
+        self.distances = torch.where(others, bound, self.distances)
         self.exact &= ~others
         return torch.where(total > 0, length, 0)
 
@@ -157,7 +172,8 @@ class Lloyd:
             if not bool((own > 0).any()):
                 return filled  # fewer distinct points than centres
             self.centers[k] = self._points[own.argmax()]
-            self._solve_all(torch.tensor([k], device=self.centers.device))
+            self._forget(slice(k, k + 1))
+            self._solve_open()
             self._assign()
             filled = True
         return filled
@@ -170,24 +186,37 @@ class Lloyd:
         nearest, labels = known.min(dim=1)
         self.labels = torch.where(nearest.isfinite(), labels, -1)
 
+    def _forget(self, columns: slice, at_least: Tensor | None = None) -> None:
+        """Leaves of the geodesics from centres that have jumped nothing but a lower bound."""
+        bounds = self._space.lower_bounds(self._points, self.centers[columns])
+        self.distances[:, columns] = bounds if at_least is None else torch.maximum(bounds, at_least[:, None])
+        self.exact[:, columns] = False
+        self._curves[:, columns] = torch.nan
+
     def _solve_open(self) -> None:
-        """Solves the pairs whose lower bound leaves it open whether the centre is the nearest."""
-        nearest = torch.where(self.exact, self.distances, torch.inf).min(dim=1, keepdim=True).values
-        rows, columns = (~self.exact & (self.distances < nearest)).nonzero(as_tuple=True)
-        self._solve(rows, columns)
+        """Solves, the least bound first, pairs whose bound leaves it open whether the centre is the nearest."""
+        while True:
+            nearest = torch.where(self.exact, self.distances, torch.inf).min(dim=1).values
+            least, column = torch.where(self.exact, torch.inf, self.distances).min(dim=1)
+            rows = (least < nearest).nonzero()[:, 0]
+            if not len(rows):
+                return
+            self._solve(rows, column[rows])
 
-    def _solve_all(self, columns: Tensor) -> None:
-        rows = torch.arange(len(self._points), device=columns.device)
-        self._solve(rows.repeat_interleave(len(columns)), columns.repeat(len(rows)))
-
-    def _solve(self, rows: Tensor, columns: Tensor) -> None:
+    def _solve(self, rows: Int[Tensor, " b"], columns: Int[Tensor, " b"]) -> None:
         """Geodesics from centres to points, from the curves of the same pairs where there are any."""
+        if not self._curves.shape[2]:
+            self._join(rows, columns, None)
+            return
+        curves = self._curves[rows, columns]
+        known = curves.isfinite().flatten(1).all(dim=1)
+        self._join(rows[known], columns[known], curves[known])
+        self._join(rows[~known], columns[~known], None)
+
+    def _join(self, rows: Tensor, columns: Tensor, initial: Tensor | None) -> None:
         if not len(rows):
             return
         start, end = self.centers[columns], self._points[rows]
-        initial = None
-        if self._curves.shape[2] and bool((self._curves[rows, columns, -1] == end).all()):
-            initial = self._curves[rows, columns]
         joined = self._space.join(start, end, initial)
         if not self._curves.shape[2]:
             shape = (*self.distances.shape, *joined.curves.shape[1:])

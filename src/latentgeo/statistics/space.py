@@ -11,10 +11,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics import Solver, Status
+from latentgeo.geodesics import Solver, Status, expmap
+from latentgeo.geodesics.graph import NeighborGraph
 from latentgeo.geodesics.spline import velocity_at_start
+from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
+
+_CHORDS = 2**24  # ambient numbers of images held at once
+_SLACK = 1e-3  # relative, of chords: what a solver's tolerance may take off a length
+_ROUNDING = 16.0  # machine epsilons of an image, of chords
+_NEIGHBORS = 10  # of each point in the graph of rough distances
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,32 @@ class Space(ABC):
         """The logarithms of the ends of geodesics at their starts."""
 
     @abstractmethod
+    def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+        """Where geodesics lead."""
+
+    @abstractmethod
+    def matrix(self, z: Float[Tensor, " m"]) -> Float[Tensor, "m m"]:
+        """The inner products of the basis vectors at a point."""
+
+    @abstractmethod
     def retract(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-        """Where steps lead: the exponential map, or what agrees with it to first order."""
+        """Where steps lead: the exponential map, or what agrees with it to second order."""
 
     @abstractmethod
     def norm(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """The lengths of tangent vectors."""
+
+    @abstractmethod
+    def lower_bounds(self, start: Float[Tensor, "n m"], end: Float[Tensor, "k m"]) -> Float[Tensor, "n k"]:
+        """What distances between all pairs are not below, as far as is known without a geodesic; zero, if nothing."""
+
+    @abstractmethod
+    def needs_pivots(self, points: Float[Tensor, "n m"]) -> bool:
+        """Whether distances are dear and nothing bounds them."""
+
+    @abstractmethod
+    def rough_distances(self, points: Float[Tensor, "n m"]) -> np.ndarray:
+        """Distances (n, n) between all pairs in float64, rather too long than too short, infinite where unknown."""
 
     @abstractmethod
     def check(self, points: Tensor, name: str = "X") -> None:
@@ -80,13 +107,53 @@ class LatentSpace(Space):
         norm = self.norm(curves[:, 0], velocity)
         return torch.where(norm > 0, length / torch.where(norm > 0, norm, 1), 0)[:, None] * velocity
 
+    def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+        """See :class:`Space`."""
+        return expmap(self._metric, z, v)
+
+    def matrix(self, z: Float[Tensor, " m"]) -> Float[Tensor, "m m"]:
+        """See :class:`Space`; G(z)."""
+        return self._metric(z)
+
     def retract(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-        """See :class:`Space`; z + v, which leads to the same end as an integrated geodesic, and sooner."""
-        return z + v
+        """See :class:`Space`; z + v - 1/2 Γ(v, v), or z + v where that is not finite.
+
+        A step to a mean ends where the steps vanish, so that this order will do; the first will not, where
+        coordinates bend: the steps then leave the geodesics, and have to be short.
+        """
+        bend = geodesic_acceleration(self._metric, z, v) / 2
+        return z + v + torch.where(bend.isfinite().all(dim=1, keepdim=True), bend, 0)
 
     def norm(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """See :class:`Space`."""
         return self._metric.norm(z, v)
+
+    def lower_bounds(self, start: Float[Tensor, "n m"], end: Float[Tensor, "k m"]) -> Float[Tensor, "n k"]:
+        """See :class:`Space`; the chord between the images under an immersion, as no curve is shorter."""
+        bounds = start.new_zeros(len(start), len(end))
+        if not bounds.numel():
+            return bounds
+        immersion = self._metric.resolved(start).immersion
+        if immersion is None:
+            return bounds
+        rows = max(1, _CHORDS // immersion(start[:1]).shape[1])
+        for some, columns in zip(end.split(rows), bounds.split(rows, dim=1), strict=True):
+            images = immersion(some)
+            for others, block in zip(start.split(rows), columns.split(rows), strict=True):
+                theirs = immersion(others)
+                chord = torch.cdist(theirs, images, compute_mode="donot_use_mm_for_euclid_dist")
+                size = theirs.norm(dim=1)[:, None] + images.norm(dim=1)
+                bound = (1 - _SLACK) * chord - _ROUNDING * torch.finfo(size.dtype).eps * size
+                block.copy_(torch.where(bound > 0, bound, 0))  # also where an image is not finite
+        return torch.where(bounds.isfinite(), bounds, 0)
+
+    def needs_pivots(self, points: Float[Tensor, "n m"]) -> bool:
+        """See :class:`Space`; where there is no immersion."""
+        return self._metric.resolved(points).immersion is None
+
+    def rough_distances(self, points: Float[Tensor, "n m"]) -> np.ndarray:
+        """See :class:`Space`; shortest paths in the graph of nearest neighbours."""
+        return NeighborGraph(self._metric, points, _NEIGHBORS).distances(points, points)
 
     def check(self, points: Tensor, name: str = "X") -> None:
         """A latent space has no bounds."""
@@ -113,13 +180,40 @@ class ManifoldSpace(Space):
         """See :class:`Space`."""
         return self._manifold.logmap(self._shaped(curves[:, 0]), self._shaped(curves[:, -1])).flatten(1)
 
+    def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+        """See :class:`Space`."""
+        return self._manifold.expmap(self._shaped(z), self._shaped(v)).flatten(1)
+
+    def matrix(self, z: Float[Tensor, " m"]) -> Float[Tensor, "m m"]:
+        """See :class:`Space`."""
+        basis = torch.eye(len(z), dtype=z.dtype, device=z.device)
+        u, v = basis.repeat_interleave(len(z), dim=0), basis.repeat(len(z), 1)
+        products = self._manifold.inner(self._shaped(z[None]), self._shaped(u), self._shaped(v))
+        return products.reshape(len(z), len(z))
+
     def retract(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         """See :class:`Space`; the exponential map."""
-        return self._manifold.expmap(self._shaped(z), self._shaped(v)).flatten(1)
+        return self.exponential(z, v)
 
     def norm(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """See :class:`Space`."""
         return self._manifold.norm(self._shaped(z), self._shaped(v)).reshape(len(z))
+
+    def lower_bounds(self, start: Float[Tensor, "n m"], end: Float[Tensor, "k m"]) -> Float[Tensor, "n k"]:
+        """See :class:`Space`; nothing, since a distance costs no more than a bound."""
+        return start.new_zeros(len(start), len(end))
+
+    def needs_pivots(self, points: Float[Tensor, "n m"]) -> bool:
+        """See :class:`Space`; never."""
+        return False
+
+    def rough_distances(self, points: Float[Tensor, "n m"]) -> np.ndarray:
+        """See :class:`Space`; the distances themselves, row by row."""
+        rows = [
+            self._manifold.dist(self._shaped(z[None]).expand(len(points), *self._event), self._shaped(points))
+            for z in points
+        ]
+        return torch.stack(rows).reshape(len(points), len(points)).cpu().double().numpy()
 
     def check(self, points: Tensor, name: str = "X") -> None:
         """Raises where a point is not on the manifold, in geoopt's own words."""

@@ -1,0 +1,159 @@
+"""What the estimators of one and of several locally adaptive normals share."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
+from latentgeo.metrics import Metric
+from latentgeo.metrics.metric import check_metric
+from latentgeo.statistics.arrays import Array, check_event, like, points_of, weights_of
+from latentgeo.statistics.land_density import LandDensity, failures, joint_of
+from latentgeo.statistics.land_fit import LandFit
+from latentgeo.statistics.medoids import medoids
+from latentgeo.statistics.space import LatentSpace
+
+# Logarithms by the derivative of the energy are no better with a smaller residual.
+_DEFAULT_SOLVER = MinimizeEnergy(num_segments=16, tol=1e-2)
+_SEEDS = 2**31 - 2
+
+Measure = Literal["lebesgue", "riemannian"]
+
+
+class LandEstimator(DensityMixin, BaseEstimator):
+    """Fit, densities and draws of mixtures of locally adaptive normals, in scikit-learn's conventions."""
+
+    metric: Metric
+    n_samples: int
+    max_iter: int
+    tol: float
+    reg_covar: float
+    solver: Solver | None
+    random_state: int | np.random.RandomState | None
+    progress: bool
+
+    def score_samples(self, X: Array, *, measure: Measure = "lebesgue") -> Array:
+        """The log-density (N,) of points.
+
+        Args:
+            X: (N, d) latent points.
+            measure: the density with respect to Lebesgue measure dz on the latent coordinates, or with "riemannian"
+                to the Riemannian volume dM = sqrt(det G) dz.
+
+        Returns:
+            (N,), like X; -inf at points that no geodesic reaches.
+
+        Warns:
+            ConvergenceWarning: some geodesics did not converge.
+        """
+        if measure not in ("lebesgue", "riemannian"):
+            raise ValueError(f"measure must be 'lebesgue' or 'riemannian', got {measure!r}")
+        points, joint = self._joint(X)
+        log_density = torch.logsumexp(joint, dim=0)
+        if measure == "lebesgue":
+            log_density = log_density + self._density.log_volume(points)
+        return like(log_density.to(points), X)
+
+    def score(self, X: Array, y: object = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The mean log-density of points with respect to Lebesgue measure; higher is better."""
+        return float(np.mean(np.asarray(self.score_samples(X))))
+
+    def sample(self, n_samples: int = 1) -> Array:
+        """Draws (n_samples, d) of the fitted density, by rejection of draws of a Student distribution.
+
+        Each takes some geodesics, more where the density is far from ellipsoidal in latent coordinates; draws in one
+        call are cheaper than one by one. An integer ``random_state`` makes every call give the same draws.
+        """
+        check_is_fitted(self, "lower_bound_")
+        if not isinstance(n_samples, int | np.integer) or isinstance(n_samples, bool) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+        drawn = self._density.sample(int(n_samples), check_random_state(self.random_state))
+        return drawn if self._torch else drawn.cpu().numpy()
+
+    def _fit(self, X: Array, sample_weight: Array | None, n_components: int, n_init: int) -> LandDensity:
+        """Fits the best of several starts, and leaves the attributes that one and several components share."""
+        self._check_options()
+        points = points_of(X, 1)
+        weights = weights_of(sample_weight, points, "sample_weight")
+        n, d = int((weights > 0).sum()), points.shape[1]
+        if n < max(d + 1, n_components):
+            raise ValueError(
+                f"X must hold at least {max(d + 1, n_components)} points of positive weight, one more than "
+                f"coordinates and as many as components, got n_samples = {n}"
+            )
+        random = check_random_state(self.random_state)
+        solver = _DEFAULT_SOLVER if self.solver is None else self.solver
+        mass = weights.double().cpu().numpy()
+        distances = LatentSpace(self.metric, solver).rough_distances(points)
+        fits = []
+        with tqdm(total=n_init * self.max_iter, unit="step", disable=not self.progress) as bar:
+            for _ in range(n_init):
+                chosen = medoids(distances, mass, n_components, random)
+                labels = torch.from_numpy(distances[chosen].argmin(axis=0)).to(points.device)
+                fit = LandFit(
+                    self.metric, solver, points, weights / weights.sum(), n_samples=self.n_samples,
+                    reg_covar=self.reg_covar, seed=int(random.randint(_SEEDS)),
+                )  # fmt: skip
+                state = fit.start(points[torch.from_numpy(chosen)], labels)
+                fits.append((fit, fit.run(state, self.max_iter, self.tol, bar)))
+        fit, state = max(fits, key=lambda pair: pair[0].bounds[-1])
+        state, constant, self.lower_bound_ = fit.finish(state)
+        self.lower_bounds_, self.n_iter_, self.converged_ = fit.bounds, fit.iterations, fit.converged
+        self.n_features_in_ = d
+        self._torch, self._constant = isinstance(X, Tensor), constant
+        self._density = LandDensity.of(self.metric, solver, state, constant)
+        self._warn(failures(state.data.status, joint_of(state)))
+        self._warn_of_draws(state.draws.logs.values)
+        if not fit.converged:
+            self._warn(
+                f"the fit was still getting better after max_iter={self.max_iter} steps; raise it, or tol"
+            )
+        return self._density
+
+    def _joint(self, X: Array) -> tuple[Tensor, Tensor]:
+        """The points and log π_k p_k (K, N), with respect to dM."""
+        check_is_fitted(self, "lower_bound_")
+        points = points_of(X, 1)
+        check_event(points, torch.Size([self.n_features_in_]), self)
+        joint, status = self._density.joint(points)
+        self._warn(failures(status, joint))
+        return points, joint
+
+    def _covariances(self) -> Tensor:
+        factors = self._density.parameters.factors
+        return factors @ factors.mT
+
+    def _warn_of_draws(self, values: Tensor) -> None:
+        lost = int((~values.isfinite()).any(dim=2).sum())
+        if lost:
+            self._warn(
+                f"{lost} of {values.shape[0] * values.shape[1]} draws for the normalizing constant lie where the "
+                "metric is not finite, and count as density zero"
+            )
+
+    def _warn(self, words: str) -> None:
+        if words:
+            warnings.warn(words, ConvergenceWarning, stacklevel=4)
+
+    def _check_options(self) -> None:
+        check_metric(self.metric)
+        for name in ("n_components", "n_init", "n_samples", "max_iter"):
+            value = getattr(self, name, 1)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        for name in ("tol", "reg_covar"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ValueError(f"{name} must be a non-negative number, got {value!r}")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "lower_bound_")
