@@ -57,7 +57,9 @@ def main() -> None:
         return distance_matrix(problem.metric(), points[:count], client=client, tile_size=args.tile_size)
 
     clusters = {
-        n: LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL)
+        n: LocalCluster(
+            n_workers=n, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        )
         for n in WORKERS
     }
     clients = {0: None, **{n: cluster.get_client() for n, cluster in clusters.items()}}

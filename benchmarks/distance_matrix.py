@@ -1,10 +1,11 @@
 """All distances between encoded digits: exact ones of some points, those of a graph of many, and their errors.
 
     python benchmarks/distance_matrix.py [--points 200] [--many 2000] [--neighbors 10 20 40 80] [--threads 1 2]
-        [--naive 3200] [--errors 200] [--device cpu] [--out DIR]
+        [--workers 2] [--naive 3200] [--errors 200] [--device cpu] [--out DIR]
 
 The decoder is that of MNIST with two latents. Exact distances are compared with those of one call of ``distance`` for
-every 64 pairs, on a sample of them, in the same run: seconds, and lengths. Goals are for two cores.
+every 64 pairs, on a sample of them, in the same run: seconds, and lengths. Goals are for two cores: two threads of
+torch, or two workers of a single thread each. Processor seconds are those of this process, without workers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from distributed import LocalCluster
 from problems import Problem, load
 from timing import timed
 from torch import Tensor
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=2000, help="of which distances are found by a graph")
     parser.add_argument("--neighbors", type=int, nargs="+", default=[10, 20, 40, 80])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--workers", type=int, default=2, help="of a local cluster; 0 for none")
     parser.add_argument("--naive", type=int, default=3200, help="pairs solved in the naive way")
     parser.add_argument("--errors", type=int, default=200, help="pairs on which the graph is judged")
     parser.add_argument("--device", type=torch.device, default="cpu")
@@ -50,6 +53,8 @@ def main() -> None:
         "goals": {"exact_seconds": EXACT_GOAL, "graph_seconds": GRAPH_GOAL, "graph_median": ERROR_GOAL}
     }
     exact = [exact_row(problem, args.points, n, args.naive, args.device) for n in args.threads]
+    if args.workers:
+        exact.append(cluster_row(problem, args.points, args.workers, args.device))
     report["exact"] = exact
     table(exact)
     torch.set_num_threads(max(args.threads))
@@ -92,6 +97,19 @@ def exact_row(problem: Problem, points: int, threads: int, naive: int, device: t
     return {**row, "shorter_1e-3": float((relative < -1e-3).mean())}
 
 
+def cluster_row(problem: Problem, points: int, workers: int, device: torch.device) -> dict:
+    """The same on workers of one thread each, which have been at work before."""
+    x, metric = problem.latents[:points], problem.metric()
+    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    with cluster, cluster.get_client() as client:
+        distance_matrix(metric, x[:40], client=client, tile_size=8)
+        (seconds,) = timed(lambda: distance_matrix(metric, x, client=client), 1, device)
+    pairs = points * (points - 1) // 2
+    return {"points": points, "pairs": pairs, "workers": workers, "seconds": seconds} | {
+        "pairs_per_second": pairs / seconds
+    }
+
+
 def batch_by_batch(problem: Problem, x: Tensor, pairs: Tensor) -> np.ndarray:
     """Distances of pairs (2, n), one call for each few."""
     metric = problem.metric()
@@ -114,12 +132,12 @@ def graph_row(problem: Problem, points: int, neighbors: int, errors: int, device
 
 def table(rows: list[dict]) -> None:
     """Prints rows of numbers."""
-    print("\n| " + " | ".join(rows[0]) + " |\n" + "|---" * len(rows[0]) + "|")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    print("\n| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|")
     for row in rows:
-        print(
-            "| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()) + " |",
-            flush=True,
-        )
+        values = [row.get(name, "") for name in names]
+        cells = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

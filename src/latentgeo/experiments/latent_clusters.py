@@ -70,7 +70,7 @@ def geodesic_clusters(
     tol: float = 1e-3,
     n_init: int = 1,
 ) -> LatentClusters:
-    """Geodesic k-means with as many clusters as there are classes.
+    """Geodesic k-means with as many clusters as there are classes, started at medoids.
 
     Args:
         metric: the metric.
@@ -82,7 +82,13 @@ def geodesic_clusters(
         n_init: how many starts.
     """
     estimator = GeodesicKMeans(
-        metric, len(np.unique(classes)), n_init=n_init, tol=tol, solver=solver, random_state=random_state
+        metric,
+        len(np.unique(classes)),
+        init="k-medoids",
+        n_init=n_init,
+        tol=tol,
+        solver=solver,
+        random_state=random_state,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,8 +64,13 @@ class GraphDistances:
                 f"on {points.device}, got {describe(x)} on {x.device}"
             )
         self.x, self.y = x, y
+        self._metric, self._solver = metric, solver
+
+    @functools.cached_property
+    def graph(self) -> NeighborGraph:
+        """The graph, built when it is first needed."""
         with torch.no_grad():
-            self.graph = NeighborGraph(metric, points, solver.num_neighbors)
+            return NeighborGraph(self._metric, self._solver.points, self._solver.num_neighbors)
 
     def jobs(self, *, symmetric: bool) -> list[Rows]:
         """Rows that make the whole matrix."""

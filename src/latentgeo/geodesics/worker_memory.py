@@ -12,27 +12,31 @@ import os
 
 _TRIM, _MMAP = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
 _VARIABLE = "MALLOC_TRIM_THRESHOLD_"
-_KEPT = 128 * 2**20  # bytes free at the end of a heap, above which they are given back
+_KEPT = 128 * 2**20  # bytes free at the end of a thread's heap, above which they are given back
 _LARGEST = 32 * 2**20  # bytes of a block that is kept; glibc allows no more
-_GLIBC = 128 * 2**10  # what glibc takes for that where the variable is set
+_DEFAULT = 128 * 2**10  # what glibc takes for that where the variable is set
 
 
 def keep_freed_memory() -> None:
     """Lets this process use freed blocks again, where dask's setting forbids it."""
-    _set(_KEPT, _LARGEST)
+    if library := _glibc():
+        library.mallopt(_TRIM, _KEPT)
+        library.mallopt(_MMAP, _LARGEST)
 
 
 def give_freed_memory_back() -> None:
-    """Makes this process as dask started it."""
-    _set(int(os.environ.get(_VARIABLE, 0)), _GLIBC)
+    """Makes this process as dask started it: what is kept goes when other work frees some memory of its own."""
+    if library := _glibc():
+        library.mallopt(_TRIM, int(os.environ[_VARIABLE]))
+        library.mallopt(_MMAP, _DEFAULT)
 
 
-def _set(trim: int, largest: int) -> None:
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, if it is one to which dask's setting speaks."""
     if _VARIABLE not in os.environ:
-        return
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library than glibc
-        return
-    mallopt(_TRIM, trim)
-    mallopt(_MMAP, largest)
+        library = ctypes.CDLL(None)
+    except (OSError, TypeError):
+        return None
+    return library if hasattr(library, "mallopt") else None
