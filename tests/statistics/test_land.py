@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from riemannian_normals import log_constant, log_likelihood, quadrature, squares
 from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -16,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 import latentgeo as lg
 import spaces
 from latentgeo import ConvergenceWarning, EuclideanMetric, LocallyAdaptiveNormal
+from riemannian_normals import log_constant, log_likelihood, quadrature, squares
 from strategies import network
 
 CURVED = (spaces.SPHERE, spaces.HALF_PLANE)
@@ -29,18 +29,17 @@ def normal_points(n: int, dim: int, dtype: torch.dtype = torch.float64, scale: f
 
 @functools.cache
 def fitted_on(space: spaces.Space) -> tuple[LocallyAdaptiveNormal, torch.Tensor]:
-    points = space.points(40, torch.Generator().manual_seed(3))
-    return LocallyAdaptiveNormal(space.metric(), random_state=0, n_samples=1024, tol=1e-5).fit(points), points
+    points = space.points(24, torch.Generator().manual_seed(3))
+    return LocallyAdaptiveNormal(space.metric(), random_state=0, n_samples=512, tol=1e-4).fit(points), points
 
 
 @functools.cache
 def bent_fit() -> tuple[LocallyAdaptiveNormal, torch.Tensor]:
     """On a metric of data along an arc."""
     generator = torch.Generator().manual_seed(0)
-    turn = 1.5 * torch.randn(60, generator=generator, dtype=torch.float64) / 2
-    radius = 1 + 0.08 * torch.randn(60, generator=generator, dtype=torch.float64)
-    points = torch.stack([radius * turn.cos(), radius * turn.sin()], 1)
-    metric = lg.LocalPCAMetric(points, bandwidth=0.3, rho=0.05)
+    turn, away = torch.randn(2, 60, generator=generator, dtype=torch.float64)
+    points = (1 + 0.1 * away)[:, None] * torch.stack([turn.cos(), turn.sin()], 1)
+    metric = lg.LocalPCAMetric(points, bandwidth=0.3, rho=0.02)
     return LocallyAdaptiveNormal(metric, random_state=0, n_samples=256).fit(points), points
 
 
@@ -48,7 +47,10 @@ def integral(fitted: LocallyAdaptiveNormal, low: list[float], high: list[float],
     axes = [torch.linspace(a, b, count, dtype=torch.float64) for a, b in zip(low, high, strict=True)]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
     density = fitted.score_samples(grid).exp().reshape(count, count)
-    assert density[0].sum() + density[-1].sum() + density[:, 0].sum() + density[:, -1].sum() < 1e-2 * density.sum()
+    assert (
+        density[0].sum() + density[-1].sum() + density[:, 0].sum() + density[:, -1].sum()
+        < 1e-2 * density.sum()
+    )
     return float(density.sum()) * math.prod((b - a) / (count - 1) for a, b in zip(low, high, strict=True))
 
 
@@ -63,7 +65,9 @@ def test_flat_metric_gives_the_plain_normal(dim, scale, dtype):
     mean, covariance = points.double().mean(0), points.double().T.cov(correction=0).reshape(dim, dim)
     spread = covariance.diagonal().sqrt().max()
     assert (fitted.mean_ - mean).abs().max() < 1e-3 * spread
-    torch.testing.assert_close(fitted.covariance_.double(), covariance, rtol=2e-3, atol=1e-3 * float(spread) ** 2)
+    torch.testing.assert_close(
+        fitted.covariance_.double(), covariance, rtol=2e-3, atol=1e-3 * float(spread) ** 2
+    )
     expected = torch.distributions.MultivariateNormal(mean, covariance).log_prob(points.double())
     torch.testing.assert_close(fitted.score_samples(points).double(), expected, rtol=0, atol=1e-2)
     assert fitted.lower_bound_ == pytest.approx(float(expected.mean()), abs=1e-4)
@@ -73,7 +77,7 @@ def test_flat_metric_gives_the_plain_normal(dim, scale, dtype):
 
 @pytest.mark.parametrize("space", CURVED, ids=str)
 def test_constant_is_the_integral_over_the_tangent_space_with_its_jacobian(space):
-    """By the closed form of the volume: sin r / r before the cut locus on the sphere, sinh r / r on the half-plane."""
+    """By the closed form of the volume: sin r / r up to the cut locus, or sinh r / r."""
     fitted, _ = fitted_on(space)
     exact = log_constant(space, fitted.mean_, fitted.covariance_)
     assert fitted.log_constant_ == pytest.approx(exact, abs=2 * fitted.log_constant_error_)
@@ -95,15 +99,16 @@ def test_fit_maximizes_the_likelihood(space):
     best = minimize(loss, np.array(start), method="Nelder-Mead", options={"maxiter": 300, "xatol": 1e-4})
     assert -best.fun - found < 2e-3
     assert fitted.lower_bound_ == pytest.approx(
-        found + float(lg.log_volume_element(space.metric(), points).mean()), abs=2 * fitted.log_constant_error_
+        found + float(lg.log_volume_element(space.metric(), points).mean()),
+        abs=2 * fitted.log_constant_error_,
     )
 
 
 def test_draws_have_the_moments_of_the_density():
-    space = spaces.HALF_PLANE
+    space = spaces.SPHERE
     fitted, _ = fitted_on(space)
-    draws = fitted.sample(1000)
-    assert draws.shape == (1000, 2)
+    draws = fitted.sample(600)
+    assert draws.shape == (600, 2)
     logs = space.formulas.log(fitted.mean_.expand_as(draws), draws)
     rule = quadrature(space, fitted.mean_, fitted.covariance_)
     density = rule.weights * (-squares(rule.tangents, fitted.covariance_) / 2).exp()
@@ -119,26 +124,28 @@ def test_draws_of_a_bent_density_fall_into_its_cells():
     """Chi-square over quadrants about the mean and inside or outside, against quadrature of the density."""
     fitted, _ = bent_fit()
     cell = lambda z: (z[:, 0] > 0.9).long() + 2 * (z[:, 1] > 0).long() + 4 * (z.norm(dim=1) > 1).long()  # noqa: E731
-    axes = [torch.linspace(a, b, 60, dtype=torch.float64) for a, b in ((-2.0, 2.5), (-2.5, 2.5))]
+    axes = [torch.linspace(a, b, 40, dtype=torch.float64) for a, b in ((-2.0, 2.5), (-2.5, 2.5))]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
     density = fitted.score_samples(grid).exp()
     shares = torch.zeros(8, dtype=torch.float64).index_add(0, cell(grid), density / density.sum())
     counts = torch.bincount(cell(fitted.sample(300)), minlength=8)
     expected = 300 * shares
-    assert ((counts - expected).square() / expected).sum() < 26  # 0.1% of chi-square with 8 degrees, and the grid
+    assert (
+        (counts - expected).square() / expected
+    ).sum() < 26  # 0.1% of chi-square with 8 degrees, and the grid
 
 
 def test_density_integrates_to_one_on_the_metric_of_bent_data():
     fitted, _ = bent_fit()
-    total = integral(fitted, [-2.0, -2.5], [2.5, 2.5], 48)
+    total = integral(fitted, [-2.0, -2.5], [2.5, 2.5], 40)
     assert total == pytest.approx(1, abs=3 * fitted.log_constant_error_ + 0.01)
 
 
 def test_density_integrates_to_one_on_a_decoder():
-    metric = lg.pullback_metric(network(2, 5, seed=2))
-    points = 0.5 * normal_points(40, 2) - 0.5
+    metric = lg.pullback_metric(network(2, 5, seed=2, gain=1.0))
+    points = 0.3 * normal_points(24, 2) - 0.3
     fitted = LocallyAdaptiveNormal(metric, random_state=0, n_samples=256).fit(points)
-    total = integral(fitted, [-6.0, -6.0], [6.0, 6.0], 48)
+    total = integral(fitted, [-3.0, -3.0], [3.0, 3.0], 32)
     assert total == pytest.approx(1, abs=3 * fitted.log_constant_error_ + 0.01)
 
 
@@ -150,27 +157,29 @@ def test_measures_differ_by_the_volume():
 
 
 def test_density_does_not_depend_on_affine_coordinates():
-    """Mean and covariance are carried along, log-densities differ by the logarithm of the determinant."""
-    space = spaces.HALF_PLANE
+    """Mean and covariance, carried back, are as good as those found there; densities differ by the determinant."""
+    space = spaces.SPHERE
     fitted, points = fitted_on(space)
     frame = torch.tensor([[2.0, 0.5], [-0.3, 0.1]], dtype=torch.float64)
     back = torch.linalg.inv(frame)
-    matrix = lambda w: back.T @ space.matrix(w @ back.T) @ back  # noqa: E731
-    other = LocallyAdaptiveNormal(lg.metric_from_function(matrix), random_state=1, n_samples=1024, tol=1e-5)
-    other.fit(points @ frame.T)
-    spread = fitted.covariance_.diagonal().sqrt()
-    assert ((other.mean_ @ back.T - fitted.mean_).abs() < 0.05 * spread).all()
-    carried = back @ other.covariance_ @ back.T
-    torch.testing.assert_close(carried, fitted.covariance_, rtol=0.05, atol=0.02 * float(spread.max()) ** 2)
+    metric = lg.pullback_metric(lambda w: spaces.stereographic(w @ back.T.to(w)))
+    other = LocallyAdaptiveNormal(metric, random_state=1, n_samples=512, tol=1e-4).fit(points @ frame.T)
+    carried = back @ other.mean_, back @ other.covariance_ @ back.T
+    there = log_likelihood(space, *carried, points)
+    assert there == pytest.approx(log_likelihood(space, fitted.mean_, fitted.covariance_, points), abs=2e-3)
+    exact = log_constant(space, *carried)
+    assert other.log_constant_ == pytest.approx(exact, abs=2 * other.log_constant_error_)
     shift = float(torch.linalg.slogdet(frame).logabsdet)
-    scores = fitted.score_samples(points) - other.score_samples(points @ frame.T)
-    torch.testing.assert_close(scores, torch.full_like(scores, shift), rtol=0, atol=0.1)
+    scores = fitted.score(points) - other.score(points @ frame.T)
+    assert scores == pytest.approx(shift, abs=2 * (fitted.log_constant_error_ + other.log_constant_error_))
 
 
 def test_weights_are_as_repetitions():
     points = normal_points(12, 2)
     times = torch.arange(12) % 3
-    weighted = LocallyAdaptiveNormal(EuclideanMetric(2), random_state=0, tol=1e-6).fit(points, sample_weight=times)
+    weighted = LocallyAdaptiveNormal(EuclideanMetric(2), random_state=0, tol=1e-6).fit(
+        points, sample_weight=times
+    )
     repeated = LocallyAdaptiveNormal(EuclideanMetric(2), random_state=0, tol=1e-6).fit(
         points.repeat_interleave(times, 0)
     )
@@ -187,14 +196,15 @@ def test_log_likelihood_grows_with_every_step():
 def test_bent_data_are_better_described_than_by_a_plain_normal():
     fitted, points = bent_fit()
     plain = torch.distributions.MultivariateNormal(points.mean(0), points.T.cov(correction=0))
-    assert fitted.lower_bound_ > float(plain.log_prob(points).mean()) + 0.2
+    assert fitted.lower_bound_ > float(plain.log_prob(points).mean()) + 0.1
 
 
 def test_same_random_state_gives_the_same_fit_and_leaves_global_generators_alone():
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     points = spaces.SPHERE.points(12, torch.Generator().manual_seed(0))
     runs = [
-        LocallyAdaptiveNormal(spaces.SPHERE.metric(), random_state=7, n_samples=64).fit(points) for _ in range(2)
+        LocallyAdaptiveNormal(spaces.SPHERE.metric(), random_state=7, n_samples=64).fit(points)
+        for _ in range(2)
     ]
     assert torch.equal(runs[0].mean_, runs[1].mean_)
     assert torch.equal(runs[0].sample(5), runs[1].sample(5))
@@ -240,8 +250,8 @@ def test_points_and_draws_out_of_reach_are_said_and_spoil_nothing():
 
 def test_too_few_steps_are_said():
     with pytest.warns(ConvergenceWarning, match="max_iter=1"):
-        fitted = LocallyAdaptiveNormal(spaces.HALF_PLANE.metric(), max_iter=1, tol=0.0, random_state=0).fit(
-            spaces.HALF_PLANE.points(20, torch.Generator().manual_seed(0))
+        fitted = LocallyAdaptiveNormal(spaces.SPHERE.metric(), max_iter=1, tol=0.0, random_state=0).fit(
+            spaces.SPHERE.points(20, torch.Generator().manual_seed(0))
         )
     assert not fitted.converged_
 
@@ -263,7 +273,11 @@ def test_options_out_of_range(unchecked, options, message):
 
 def test_data_that_cannot_be_fitted(unchecked):
     estimator, points = LocallyAdaptiveNormal(EuclideanMetric(2), random_state=0), normal_points(10, 2)
-    for wrong, message in ((points[0], r"shape \(N, d\)"), (points * torch.nan, "finite"), (points[:2], "at least 3")):
+    for wrong, message in (
+        (points[0], r"shape \(N, d\)"),
+        (points * torch.nan, "finite"),
+        (points[:2], "at least 3"),
+    ):
         with pytest.raises(ValueError, match=message):
             estimator.fit(wrong)
     with pytest.raises(TypeError, match="metric must be a latentgeo Metric"):

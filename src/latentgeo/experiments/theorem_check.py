@@ -72,10 +72,10 @@ def study(config: TheoremCheckConfig, place: Place, record: Record) -> Findings:
     score = np.stack(scores)  # (seeds x D, entries)
     share = float((np.abs(score) <= _STANDARD_ERRORS).mean())
     rms = float(np.sqrt((score**2).mean()))
-    slopes = [
-        float(np.polyfit(*np.log([(d, v) for s, d, v in variances if s == seed]).T, 1)[0])
-        for seed in config.seeds
-    ]
+    slopes = []
+    for seed in config.seeds:
+        logarithms = np.log([(d, v) for s, d, v in variances if s == seed])
+        slopes.append(float(np.polyfit(logarithms[:, 0], logarithms[:, 1], 1)[0]))
     record.table(
         "variance.csv",
         [{"seed": s, "outputs": d, "variance of the metric over D": v} for s, d, v in variances],

@@ -13,7 +13,6 @@ from latentgeo.geodesics import Solver
 from latentgeo.geometry import log_volume_element
 from latentgeo.metrics import Metric
 from latentgeo.statistics.land_likelihood import (
-    TRUSTED,
     Draws,
     Move,
     Parameters,
@@ -28,8 +27,7 @@ from latentgeo.statistics.logarithms import Logarithms, differences, guided, log
 from latentgeo.statistics.normalizing_constant import Constant
 from latentgeo.statistics.proposal import StudentProposal, standard_student
 
-_ENOUGH = 1.5 * TRUSTED  # effective draws, as a share, below which to draw anew
-_ROUNDS = 3  # of draws, to find the proposal
+_ROUNDS = 3  # of draws at most, to find the proposal
 _DAMPING = 0.25  # of the step after one that did not help
 _SURROGATE_STEPS, _SURROGATE_TOL = 50, 1e-5
 _START = 1e-3  # share of all points in each component, as a cluster may hold too few for a covariance
@@ -103,17 +101,12 @@ class LandFit:
         z = self._points.double()
         mean = shares @ z
         draws = self._draw(parameters, StudentProposal(mean, self._factors(shares, z - mean[:, None])))
-        for _ in range(_ROUNDS - 1):
-            constant = State(parameters, data, draws).constant()
-            if bool((constant.effective >= _ENOUGH).all()):
-                break
-            draws = self._draw(parameters, _fitted(draws, constant))
-        return State(parameters, data, draws)
+        return self._refreshed(State(parameters, data, draws))[0]
 
     @torch.no_grad()
     def run(self, state: State, max_iter: int, tol: float, bar: tqdm) -> State:
         """Goes on until a step adds, or promises to add, less than ``tol`` to the mean log-likelihood."""
-        state, bound = self._settle(state)
+        state, bound = self._refreshed(state)
         slopes = Slopes(self._differences(state, state.data), self._differences(state, state.draws.logs))
         self.bounds, damping = [bound], 0.0
         for self.iterations in range(1, max_iter + 1):
@@ -130,11 +123,10 @@ class LandFit:
                 continue
             self.converged = now - bound < tol and damping <= _DAMPING
             state, bound, damping = trial, now, damping / 4 if damping > _DAMPING / 16 else 0.0
-            constant = state.constant()
-            if bool((constant.effective < _ENOUGH).any()):
-                draws = self._draw(state.parameters, _fitted(state.draws, constant), state.data)
-                slopes = replace(slopes, draws=self._differences(state, draws.logs))
-                state, bound = self._settle(replace(state, draws=draws))
+            if state.worn():
+                state, bound = self._refreshed(state)
+                slopes = replace(slopes, draws=self._differences(state, state.draws.logs))
+                self.converged = False
             self.bounds.append(bound)
             bar.set_postfix(log_likelihood=f"{bound:.4g}")
             if self.converged:
@@ -148,6 +140,19 @@ class LandFit:
         state = replace(state, draws=self._draw(state.parameters, proposal, state.data))
         joint, _ = surrogate(state, None, 0.0)(Move.none(state.parameters))
         return state, state.constant(), self._mean(joint)
+
+    def _refreshed(self, state: State) -> tuple[State, float]:
+        """The state settled, with new draws as long as those that there are do not fit."""
+        for _ in range(_ROUNDS):
+            if not state.worn():
+                settled_state, bound = self._settle(state)
+                if not settled_state.worn():
+                    return settled_state, bound
+                state = settled_state
+            state = replace(
+                state, draws=self._draw(state.parameters, _fitted(state.draws, state.constant()), state.data)
+            )
+        return self._settle(state)
 
     def _settle(self, state: State) -> tuple[State, float]:
         """The best weights and covariances at the feet as they are, and the penalized log-likelihood."""
@@ -199,8 +204,10 @@ class LandFit:
         volume = log_volume_element(self._metric, z).double()
         ratio = torch.where(volume.isnan(), -torch.inf, volume) - proposal.log_density(z.double())
         if guides is None:
-            return Draws(proposal, self._logarithms(parameters.feet, z), ratio)
-        return Draws(proposal, guided(self._metric, self._solver, guides, z), ratio)
+            logs = self._logarithms(parameters.feet, z)
+        else:
+            logs = guided(self._metric, self._solver, guides, z)
+        return Draws(proposal, parameters.factors, logs, ratio)
 
     def _logarithms(self, feet: Tensor, points: Tensor, curves: Tensor | None = None) -> Logarithms:
         return logarithms(self._metric, self._solver, feet.to(points), points, curves)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,9 +14,11 @@ from latentgeo.statistics.logarithms import Logarithms
 from latentgeo.statistics.normalizing_constant import Constant, normalizing_constant
 from latentgeo.statistics.proposal import StudentProposal, log_normal
 
-
-TRUSTED = 0.2  # effective draws, as a share, below which constants are not believed
-_FARTHEST = 2.0  # logarithm of the largest change of a scale
+_FEWEST = 0.2  # effective draws, as a share, below which constants are not believed
+_WIDEST = math.log(2.5)  # change of a standard deviation since the draws were made, beyond which they are not
+_WORN = 0.7  # share of these bounds, from which it is time to draw anew
+_BARRIER = 10.0
+_FARTHEST = 2.0  # logarithm of the largest change of a scale in one move
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,17 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws of the proposals, that make the constants: the logarithms there, and the log of sqrt(det G) / q."""
+    """Draws of the proposals, that make the constants.
+
+    Attributes:
+        proposal: what they are drawn from.
+        factors: of the covariances for which they were made.
+        logs: the logarithms there.
+        log_ratio: the log of sqrt(det G) / q.
+    """
 
     proposal: StudentProposal
+    factors: Float[Tensor, "k d d"]
     logs: Logarithms
     log_ratio: Float[Tensor, "k s"]
 
@@ -42,6 +53,11 @@ class Draws:
         z = self.logs.points.double()
         control = log_normal(z, feet, factors) - self.proposal.log_density(z)
         return normalizing_constant(self.log_ratio - squares / 2, control)
+
+    def strain(self, factors: Float[Tensor, "k d d"], constant: Constant) -> tuple[Tensor, Tensor]:
+        """How near the draws come to the bounds of what is believed, at 1: in their number, and in covariances."""
+        change = torch.linalg.svdvals(torch.linalg.solve(self.factors, factors)).log().abs().amax(dim=1)
+        return constant.effective.log() / math.log(_FEWEST), change / _WIDEST
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,11 @@ class State:
         still = Move.none(self.parameters)
         squares = _White.of(self.draws.logs, self.parameters, None).squares(still)
         return self.draws.constant(self.parameters.feet, self.parameters.factors, squares)
+
+    def worn(self) -> bool:
+        """Whether the parameters have gone so far that it is time for new draws."""
+        strains = self.draws.strain(self.parameters.factors, self.constant())
+        return bool((torch.stack(strains) > _WORN).any())
 
 
 @dataclass(frozen=True)
@@ -104,8 +125,8 @@ def surrogate(state: State, slopes: Slopes | None, reg_covar: float) -> Surrogat
     """The log π_k + log p_k(x_n) with respect to dM (k, n), and a penalty (), as a function of a move.
 
     Logarithms are linear in the feet, or stay as they are without slopes. The penalty ½ ρ Σ_k π_k tr Σ_k⁻¹ adds ρ to
-    the diagonals of the scatter matrices. Another grows where so few of the draws count that a constant is no longer
-    known: a component smaller than the space between draws would seem to have none, and all likelihood.
+    the diagonals of the scatter matrices. Another keeps parameters to where the draws know the constants: a component
+    smaller than the space between draws, or wider than all of them, would seem to have none, and all likelihood.
     """
     old = state.parameters
     data = _White.of(state.data, old, None if slopes is None else slopes.data)
@@ -116,8 +137,8 @@ def surrogate(state: State, slopes: Slopes | None, reg_covar: float) -> Surrogat
         new = move.of(old)
         constant = state.draws.constant(new.feet, new.factors, draws.squares(move))
         penalty = reg_covar / 2 * (move.weights @ (move.triangle() @ inverse).square().sum(dim=(1, 2)))
-        few = torch.log(TRUSTED / constant.effective).clamp_min(0).square()
-        penalty = penalty + move.weights @ few
+        for strain in state.draws.strain(new.factors, constant):
+            penalty = penalty + _BARRIER * (move.weights @ (strain - 1).clamp_min(0).square())
         log_density = -data.squares(move) / 2 - constant.log_value[:, None]
         return move.weights.log()[:, None] + log_density, penalty
 
