@@ -9,14 +9,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentgeo.experiments.experiment import Place
 from latentgeo.experiments.result import plain
-from latentgeo.models import VAE, Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
-from latentgeo.training import ELBO, BurdaSchedule, History, ReconstructionLoss, fit
+from latentgeo.models import VAE, Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, RBFPrecision
+from latentgeo.training import (
+    ELBO,
+    BurdaSchedule,
+    History,
+    ReconstructionLoss,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+)
 from latentgeo.training.evaluation import Objective
 from latentgeo.training.loop import Callback
+from latentgeo.training.rbf_vae import RBFVAEConfig, rbf_vae, train_rbf_vae
 
 _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
 
@@ -139,7 +149,35 @@ def train(
     return Trained(model, history)
 
 
-def _key(recipe: Recipe, data: Tensor, validation: Tensor | None) -> str:
+def train_stochastic(
+    config: RBFVAEConfig, images: Float[Tensor, "n c h w"], place: Place, *, seed: int
+) -> VAE:
+    """The Oddity's VAE of two latents with an RBF precision, trained or taken from the cache.
+
+    Args:
+        config: how :func:`latentgeo.training.rbf_vae.train_rbf_vae` trains it.
+        images: (N, channels, height, width) in [0, 1].
+        place: where the cache is, and the device.
+        seed: of all that is drawn.
+
+    Returns:
+        The model in eval mode, on the device.
+    """
+    rows, device = images.flatten(1), torch.device(place.device)
+    file = place.cache / "models" / _key(f"{config!r} seed {seed}", rows, None) / "rbf.safetensors"
+    if file.exists():
+        model = rbf_vae(rows.shape[1])
+        centers = config.num_centers
+        model.variance = RBFPrecision(torch.zeros(centers, 2), torch.ones(centers), rows.shape[1], zeta=1.0)
+        load_checkpoint(file, model)
+        return model.to(device).eval()
+    model, _ = train_rbf_vae(rows, config, seed=seed, device=device)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(file, model)
+    return model
+
+
+def _key(recipe: object, data: Tensor, validation: Tensor | None) -> str:
     """Of the settings, the data, and the version of torch, whose numbers may differ from another's."""
     digest = hashlib.sha256(f"{recipe!r} torch {torch.__version__}".encode())
     for images in (data, validation):
