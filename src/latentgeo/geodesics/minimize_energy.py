@@ -232,8 +232,9 @@ def bows(line: Float[Tensor, "b t d"], count: int) -> Float[Tensor, "k b t d"]:
     heights = torch.tensor(_HEIGHTS).repeat(len(drawn))[: len(drawn)].to(line)
     bend = heights[:, None, None] * length[:, 0] * side
     both = torch.stack([bend, -bend], dim=1).flatten(0, 1)[:count]
-    t = torch.linspace(0, 1, line.shape[1], dtype=line.dtype, device=line.device)
-    return line + (torch.pi * t).sin()[:, None] * both[:, :, None]
+    height = (torch.pi * torch.linspace(0, 1, line.shape[1], dtype=line.dtype, device=line.device)).sin()
+    height[[0, -1]] = 0  # which sin π is not
+    return line + height[:, None] * both[:, :, None]
 
 
 def _whole(curve: Tensor, found: Descent) -> Tensor:
