@@ -112,7 +112,7 @@ def test_ctrl_c_ends_with_130_and_tells_what_was_kept(runs, tmp_path, capsys):
 def test_list_names_every_experiment_in_a_line(capsys):
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["demo"]
+    assert [line.split()[0] for line in lines] == ["demo", *(e.name for e in cli.EXPERIMENTS)]
     assert all(len(line.split()) > 3 for line in lines)
 
 

@@ -24,11 +24,14 @@ class LocallyAdaptiveNormal(LandEstimator):
 
     Geodesics are solved in batches, from the start at the medoid of the data and at a few feet from there; in between
     their logarithms are taken linear. The same draws make the constant of all feet, so that a fit with a
-    ``random_state`` is deterministic. A fit solves some ten times as many geodesics as there are points and draws.
+    ``random_state`` is deterministic. A fit takes some twenty times as long as the logarithms of its points.
+
+    With respect to Lebesgue measure the density has the factor sqrt(det G), which is small where data make a metric
+    cheap, as :class:`LocalPCAMetric` does.
 
     Args:
         metric: the metric.
-        n_samples: the number of draws for the constant, from which μ and Σ have their noise.
+        n_samples: the number of draws for the constant, from which μ and Σ have about the noise of as many data.
         max_iter: the largest number of steps.
         tol: the fit ends when a step adds less to the mean log-likelihood.
         reg_covar: added to the diagonal of the covariance.

@@ -16,7 +16,7 @@ from latentgeo.metrics import Metric
 from latentgeo.statistics.land_likelihood import Move, Parameters, State, surrogate
 from latentgeo.statistics.logarithms import Logarithms, guided
 from latentgeo.statistics.normalizing_constant import Constant
-from latentgeo.statistics.proposal import DEGREES, StudentProposal
+from latentgeo.statistics.proposal import KernelProposal, Standard
 
 _MOST, _FEWEST = 4096, 64  # points that are proposed at once
 
@@ -40,7 +40,7 @@ class LandDensity:
     parameters: Parameters
     log_constants: Float[Tensor, " k"]
     guides: Logarithms
-    proposal: StudentProposal
+    proposal: KernelProposal
     largest: Float[Tensor, " k"]
 
     @classmethod
@@ -76,20 +76,18 @@ class LandDensity:
 
     def _sample(self, k: int, count: int, random: np.random.RandomState) -> Tensor:
         """Draws of a component by rejection: kept with probability as their ratio p / q to the largest yet seen."""
-        proposal = StudentProposal(self.proposal.mean[k, None], self.proposal.factor[k, None])
+        proposal = self.proposal.of(k)
         guides = self.guides.of(k)
-        largest, d = float(self.largest[k]), proposal.mean.shape[1]
+        largest, d = float(self.largest[k]), guides.points.shape[2]
         z, log_ratio, threshold = guides.points.new_zeros(0, d), torch.zeros(0), torch.zeros(0)
-        log_ratio, threshold = (a.to(proposal.mean) for a in (log_ratio, threshold))
+        log_ratio, threshold = (a.to(proposal.weights) for a in (log_ratio, threshold))
         while True:
             # a ratio that turns out larger takes back some of those that have been kept
             keep = (threshold < log_ratio - math.log(largest)).nonzero()[:, 0]
             if len(keep) >= count:
                 return z[keep[:count]]
             number = min(_MOST, max(_FEWEST, math.ceil(1.2 * largest * (count - len(keep)))))
-            normal = random.standard_normal((number, d))
-            standard = normal / np.sqrt(random.chisquare(DEGREES, (number, 1)) / DEGREES)
-            some = proposal.place(torch.from_numpy(standard).to(proposal.mean)).to(guides.points)
+            some = proposal.place(Standard.independent(number, d, random)).to(guides.points)
             logs = guided(self.metric, self.solver, guides, some)
             density = self._log_densities(logs, k)[0] + self.log_volume(some[0])
             ratio = density - proposal.log_density(some.double())[0]

@@ -68,10 +68,10 @@ class LandEstimator(DensityMixin, BaseEstimator):
         return float(np.mean(np.asarray(self.score_samples(X))))
 
     def sample(self, n_samples: int = 1) -> Array:
-        """Draws (n_samples, d) of the fitted density, by rejection of draws of a Student distribution.
+        """Draws (n_samples, d) of the fitted density, by rejection of draws of a kernel density about them.
 
-        Each takes some geodesics, more where the density is far from ellipsoidal in latent coordinates; draws in one
-        call are cheaper than one by one. An integer ``random_state`` makes every call give the same draws.
+        Each takes a few geodesics, and more in many coordinates; draws in one call are cheaper than one by one. An
+        integer ``random_state`` makes every call give the same draws.
         """
         check_is_fitted(self, "lower_bound_")
         if not isinstance(n_samples, int | np.integer) or isinstance(n_samples, bool) or n_samples < 1:

@@ -25,10 +25,11 @@ from latentgeo.statistics.land_likelihood import (
 )
 from latentgeo.statistics.logarithms import Logarithms, differences, guided, logarithms, secant
 from latentgeo.statistics.normalizing_constant import Constant
-from latentgeo.statistics.proposal import StudentProposal, standard_student
+from latentgeo.statistics.proposal import KernelProposal, Standard
 
 _ROUNDS = 3  # of draws at most, to find the proposal
-_DAMPING = 0.25  # of the step after one that did not help
+_DAMPING = 0.25  # of the first step, and of the one after one that did not help
+_MOST_DAMPING = 256.0  # of steps so short that there is no way up
 _SURROGATE_STEPS, _SURROGATE_TOL = 50, 1e-5
 _START = 1e-3  # share of all points in each component, as a cluster may hold too few for a covariance
 
@@ -75,9 +76,7 @@ class LandFit:
         self._points, self._weights = points, weights.double()
         with torch.no_grad():
             self._log_volume = log_volume_element(metric, points).double()
-        self._standard = [
-            standard_student(n_samples, points.shape[1], seed + i).to(points.device) for i in (0, 1)
-        ]
+        self._standard = [Standard.even(n_samples, points.shape[1], seed + i) for i in (0, 1)]
         self._reg = reg_covar
         self.bounds: list[float] = []
         self.iterations, self.converged = 0, False
@@ -98,9 +97,7 @@ class LandFit:
         shares = shares / torch.where(totals > 0, totals, 1)[:, None]
         factors = self._factors(shares, torch.where(known[..., None], data.values, 0))
         parameters = Parameters(totals / totals.sum(), feet.double(), factors)
-        z = self._points.double()
-        mean = shares @ z
-        draws = self._draw(parameters, StudentProposal(mean, self._factors(shares, z - mean[:, None])))
+        draws = self._draw(parameters, data, self._points.double().expand(k, -1, -1), shares)
         return self._refreshed(State(parameters, data, draws))[0]
 
     @torch.no_grad()
@@ -108,7 +105,7 @@ class LandFit:
         """Goes on until a step adds, or promises to add, less than ``tol`` to the mean log-likelihood."""
         state, bound = self._refreshed(state)
         slopes = Slopes(self._differences(state, state.data), self._differences(state, state.draws.logs))
-        self.bounds, damping = [bound], 0.0
+        self.bounds, damping = [bound], _DAMPING
         for self.iterations in range(1, max_iter + 1):
             bar.update()
             move, gain = self._best_move(state, slopes, damping)
@@ -118,15 +115,18 @@ class LandFit:
             trial = self._moved(state, move)
             slopes = _updated(slopes, state, trial)
             trial, now = self._settle(trial)
+            if now > bound and trial.worn():
+                trial, now = self._refreshed(trial)  # what draws have been fitted to they judge too well
             if not now > bound:
                 damping = max(4 * damping, _DAMPING)
+                self.converged = damping > _MOST_DAMPING
+                if self.converged:
+                    break
                 continue
+            if trial.draws.proposal is not state.draws.proposal:
+                slopes = replace(slopes, draws=self._differences(trial, trial.draws.logs))
             self.converged = now - bound < tol and damping <= _DAMPING
             state, bound, damping = trial, now, damping / 4 if damping > _DAMPING / 16 else 0.0
-            if state.worn():
-                state, bound = self._refreshed(state)
-                slopes = replace(slopes, draws=self._differences(state, state.draws.logs))
-                self.converged = False
             self.bounds.append(bound)
             bar.set_postfix(log_likelihood=f"{bound:.4g}")
             if self.converged:
@@ -136,8 +136,7 @@ class LandFit:
     @torch.no_grad()
     def finish(self, state: State) -> tuple[State, Constant, float]:
         """The state with new draws, which the parameters have not seen, the constants, and the log-likelihood."""
-        proposal = _fitted(state.draws, state.constant())
-        state = replace(state, draws=self._draw(state.parameters, proposal, state.data))
+        state = self._redrawn(state, fresh=True)
         joint, _ = surrogate(state, None, 0.0)(Move.none(state.parameters))
         return state, state.constant(), self._mean(joint)
 
@@ -149,9 +148,7 @@ class LandFit:
                 if not settled_state.worn():
                     return settled_state, bound
                 state = settled_state
-            state = replace(
-                state, draws=self._draw(state.parameters, _fitted(state.draws, state.constant()), state.data)
-            )
+            state = self._redrawn(state)
         return self._settle(state)
 
     def _settle(self, state: State) -> tuple[State, float]:
@@ -197,17 +194,24 @@ class LandFit:
         weights = torch.where(each.isfinite(), self._weights, 0)
         return float((weights * torch.where(each.isfinite(), each, 0)).sum() / weights.sum())
 
+    def _redrawn(self, state: State, *, fresh: bool = False) -> State:
+        """The state with draws where the ones before have found something; fresh ones of other random numbers."""
+        z = state.draws.logs.points.double()
+        draws = self._draw(state.parameters, state.data, z, state.constant().shares, fresh=fresh)
+        return replace(state, draws=draws)
+
     def _draw(
-        self, parameters: Parameters, proposal: StudentProposal, guides: Logarithms | None = None
+        self, parameters: Parameters, data: Logarithms, points: Tensor, shares: Tensor, *, fresh: bool = False
     ) -> Draws:
-        z = proposal.place(self._standard[0 if guides is None else 1]).to(self._points)
+        """Draws around points, with their shares."""
+        standard = self._standard[int(fresh)]
+        proposal = KernelProposal.around(points, shares, max(1, len(standard.choice) // 2))
+        z = proposal.place(standard).to(self._points)
+        log_density = proposal.log_density(z.double())
         volume = log_volume_element(self._metric, z).double()
-        ratio = torch.where(volume.isnan(), -torch.inf, volume) - proposal.log_density(z.double())
-        if guides is None:
-            logs = self._logarithms(parameters.feet, z)
-        else:
-            logs = guided(self._metric, self._solver, guides, z)
-        return Draws(proposal, parameters.factors, logs, ratio)
+        ratio = torch.where(volume.isnan(), -torch.inf, volume) - log_density
+        logs = guided(self._metric, self._solver, data, z)
+        return Draws(proposal, logs, log_density, ratio)
 
     def _logarithms(self, feet: Tensor, points: Tensor, curves: Tensor | None = None) -> Logarithms:
         return logarithms(self._metric, self._solver, feet.to(points), points, curves)
@@ -256,15 +260,3 @@ def _updated(slopes: Slopes, old: State, new: State) -> Slopes:
         secant(slopes.data, step, new.data.values - old.data.values, precision),
         secant(slopes.draws, step, new.draws.logs.values - old.draws.logs.values, precision),
     )
-
-
-def _fitted(draws: Draws, constant: Constant) -> StudentProposal:
-    """Proposals with the moments of the distributions, and of the proposals before as far as draws are few."""
-    z, shares, dim = draws.logs.points.double(), constant.shares, draws.logs.points.shape[2]
-    mean = torch.einsum("ks,ksd->kd", shares, z)
-    away = z - mean[:, None]
-    covariance = torch.einsum("ks,ksi,ksj->kij", shares, away, away)
-    before = draws.proposal.factor @ draws.proposal.factor.mT
-    count = (constant.effective * z.shape[1])[:, None, None]
-    covariance = (count * covariance + 2 * dim * before) / (count + 2 * dim)
-    return StudentProposal(mean, torch.linalg.cholesky(covariance))

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from latentgeo.statistics.logarithms import Logarithms
 from latentgeo.statistics.normalizing_constant import Constant, normalizing_constant
-from latentgeo.statistics.proposal import StudentProposal, log_normal
+from latentgeo.statistics.proposal import KernelProposal, log_normal
 
-_FEWEST = 0.2  # effective draws, as a share, below which constants are not believed
-_WIDEST = math.log(2.5)  # change of a standard deviation since the draws were made, beyond which they are not
+_FEWEST = 0.1  # effective draws, as a share, below which constants are not believed
+_WIDEST = math.log(2.5)  # standard deviations in those of the draws, beyond which they are not
 _WORN = 0.7  # share of these bounds, from which it is time to draw anew
-_BARRIER = 10.0
+_BARRIER, _RIDGE = 10.0, 1e-6
 _FARTHEST = 2.0  # logarithm of the largest change of a scale in one move
 
 
@@ -36,14 +36,14 @@ class Draws:
 
     Attributes:
         proposal: what they are drawn from.
-        factors: of the covariances for which they were made.
         logs: the logarithms there.
+        log_density: the log of the density q of the proposal there.
         log_ratio: the log of sqrt(det G) / q.
     """
 
-    proposal: StudentProposal
-    factors: Float[Tensor, "k d d"]
+    proposal: KernelProposal
     logs: Logarithms
+    log_density: Float[Tensor, "k s"]
     log_ratio: Float[Tensor, "k s"]
 
     def constant(
@@ -51,13 +51,8 @@ class Draws:
     ) -> Constant:
         """The constants, given |Log|² of the draws in the precision; infinite where there is no logarithm."""
         z = self.logs.points.double()
-        control = log_normal(z, feet, factors) - self.proposal.log_density(z)
+        control = log_normal(z, feet, factors) - self.log_density
         return normalizing_constant(self.log_ratio - squares / 2, control)
-
-    def strain(self, factors: Float[Tensor, "k d d"], constant: Constant) -> tuple[Tensor, Tensor]:
-        """How near the draws come to the bounds of what is believed, at 1: in their number, and in covariances."""
-        change = torch.linalg.svdvals(torch.linalg.solve(self.factors, factors)).log().abs().amax(dim=1)
-        return constant.effective.log() / math.log(_FEWEST), change / _WIDEST
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,9 @@ class State:
 
     def worn(self) -> bool:
         """Whether the parameters have gone so far that it is time for new draws."""
-        strains = self.draws.strain(self.parameters.factors, self.constant())
-        return bool((torch.stack(strains) > _WORN).any())
+        still = Move.none(self.parameters)
+        strains = _White.of(self.draws.logs, self.parameters, None).strains(still, self.constant())
+        return bool((strains > _WORN).any())
 
 
 @dataclass(frozen=True)
@@ -137,8 +133,8 @@ def surrogate(state: State, slopes: Slopes | None, reg_covar: float) -> Surrogat
         new = move.of(old)
         constant = state.draws.constant(new.feet, new.factors, draws.squares(move))
         penalty = reg_covar / 2 * (move.weights @ (move.triangle() @ inverse).square().sum(dim=(1, 2)))
-        for strain in state.draws.strain(new.factors, constant):
-            penalty = penalty + _BARRIER * (move.weights @ (strain - 1).clamp_min(0).square())
+        strain = (draws.strains(move, constant) - 1).clamp_min(0).square().sum(dim=0)
+        penalty = penalty + _BARRIER * (move.weights @ strain)
         log_density = -data.squares(move) / 2 - constant.log_value[:, None]
         return move.weights.log()[:, None] + log_density, penalty
 
@@ -172,9 +168,28 @@ class _White:
         values = (inverse @ torch.where(known[..., None], logs.values, 0)[..., None])[..., 0]
         return cls(values, None if slopes is None else inverse @ slopes @ parameters.factors[:, None], known)
 
+    def moved(self, move: Move) -> Float[Tensor, "k n d"]:
+        """The logarithms at the new feet."""
+        if self.slopes is None:
+            return self.values
+        return self.values + torch.einsum("knij,kj->kni", self.slopes, move.feet)
+
+    def strains(self, move: Move, constant: Constant) -> Float[Tensor, "2 k"]:
+        """How near the draws come to the bounds of what is believed, at 1.
+
+        First in their effective number; then in the covariance Σ, which E_p[Log Logᵀ] does not keep up with where a
+        distribution is wider than all of its draws.
+        """
+        few = constant.effective.log() / math.log(_FEWEST)
+        moved = self.moved(move)
+        moments = torch.einsum("ks,ksi,ksj->kij", constant.shares, moved, moved)
+        unit = torch.eye(moved.shape[2], dtype=moved.dtype, device=moved.device)
+        size = moments.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None]
+        root = torch.linalg.cholesky(moments + _RIDGE * torch.where(size > 0, size, 1) * unit)
+        wide = torch.linalg.solve(root, torch.linalg.inv(move.triangle()))
+        return torch.stack([few, torch.linalg.matrix_norm(wide, ord=2).log() / _WIDEST])
+
     def squares(self, move: Move) -> Float[Tensor, "k n"]:
         """|Log|² in the new precisions; infinite where there is no logarithm."""
-        moved = self.values
-        if self.slopes is not None:
-            moved = moved + torch.einsum("knij,kj->kni", self.slopes, move.feet)
+        moved = self.moved(move)
         return torch.where(self.known, (moved @ move.triangle().mT).square().sum(dim=2), torch.inf)

@@ -74,7 +74,7 @@ def normalizing_constant(log_weights: Float[Tensor, "k s"], log_control: Float[T
         top[:, 0] + mean_a.log() - share * log_control_mean,
         (left / a.shape[1]).sqrt().detach(),
         1 / (1 + variances[0]),
-        (a / _positive(a.sum(dim=1, keepdim=True))).detach(),
+        a / _positive(a.sum(dim=1, keepdim=True)),
     )
 
 
