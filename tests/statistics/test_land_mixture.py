@@ -14,6 +14,7 @@ from sklearn.mixture import GaussianMixture
 
 import latentgeo as lg
 from latentgeo import ConvergenceWarning, EuclideanMetric, LocallyAdaptiveNormalMixture
+from latentgeo.data import two_moons
 
 _BEND = 1.5
 
@@ -80,6 +81,20 @@ def test_bent_clusters_are_told_apart_better_than_by_plain_normals():
     assert ours.score(test) > plain.score(test) + 0.3
     assert adjusted_rand_score(labels, ours.predict(test)) > 0.95
     assert adjusted_rand_score(labels, plain.predict(test)) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::latentgeo.ConvergenceWarning")
+def test_moons_are_told_apart_better_than_by_plain_normals():
+    """On the metric of the data themselves; their likelihood is no better."""
+    generator = torch.Generator().manual_seed(0)
+    train, test = (two_moons(n, generator=generator) for n in (150, 200))
+    points, fresh = (moons.points[:, :2].double() for moons in (train, test))
+    plain = GaussianMixture(2, random_state=0, n_init=5).fit(points.numpy())
+    metric = lg.LocalPCAMetric(points, bandwidth=0.15, rho=0.01)
+    ours = LocallyAdaptiveNormalMixture(metric, 2, random_state=0, n_samples=256).fit(points)
+    found = adjusted_rand_score(test.labels, ours.predict(fresh))
+    assert found > adjusted_rand_score(test.labels, plain.predict(fresh.numpy())) + 0.15
 
 
 def test_log_likelihood_grows_with_every_step():

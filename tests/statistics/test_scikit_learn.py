@@ -37,8 +37,8 @@ def cases() -> list:
         lg.GeodesicKMeans(FLAT, 2),
         lg.GeodesicKNeighborsClassifier(FLAT),
         lg.PrincipalGeodesicAnalysis(FLAT),
-        lg.LocallyAdaptiveNormal(FLAT, n_samples=64, tol=0.1),
-        lg.LocallyAdaptiveNormalMixture(FLAT, 2, n_samples=64, tol=0.1),
+        lg.LocallyAdaptiveNormal(FLAT, n_samples=32, tol=1.0),
+        lg.LocallyAdaptiveNormalMixture(FLAT, 2, n_samples=32, tol=1.0),
     )
     return [
         pytest.param(e, check, id=f"{type(e).__name__}-{check.func.__name__}-{i}")
