@@ -30,6 +30,8 @@ _SKIPPED = {
     "check_array_api_input",
     "check_classifier_data_not_an_array",
 }
+# fits of LAND in ten coordinates, where few draws make for many steps
+_SLOW = {"check_dtype_object", "check_estimators_dtypes"}
 
 
 def cases() -> list:
@@ -41,7 +43,14 @@ def cases() -> list:
         lg.LocallyAdaptiveNormalMixture(FLAT, 2, n_samples=32, tol=1.0),
     )
     return [
-        pytest.param(e, check, id=f"{type(e).__name__}-{check.func.__name__}-{i}")
+        pytest.param(
+            e,
+            check,
+            id=f"{type(e).__name__}-{check.func.__name__}-{i}",
+            marks=[pytest.mark.slow]
+            if check.func.__name__ in _SLOW and type(e).__name__.startswith("Locally")
+            else [],
+        )
         for estimator in estimators
         for i, (e, check) in enumerate(estimator_checks_generator(estimator))
         if check.func.__name__ not in {*_UNMET[type(estimator).__name__], *_SKIPPED}
