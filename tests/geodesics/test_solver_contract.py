@@ -44,7 +44,7 @@ def test_nan_region_flags_its_own_curves_only(solver, kind: str, end_only: bool,
     end = torch.tensor([[0.5, -0.1], [3.0, 0.0], [-0.3, 0.2]], dtype=dtype)
     with pytest.warns(lg.ConvergenceWarning, match="1 of 3 curves") as caught:
         result = lg.geodesic(metric, start, end, solver=solver)
-    assert len(caught) == 1
+    assert [w.category for w in caught].count(lg.ConvergenceWarning) == 1
     assert list(result.status) == [lg.Status.CONVERGED, lg.Status.NON_FINITE, lg.Status.CONVERGED]
     assert result.points.isfinite().all()
     good = torch.tensor([0, 2])
@@ -59,7 +59,7 @@ def test_points_that_are_not_finite_flag_their_own_curves_only(solver, value: fl
     start[1, 0], end[2, 1] = value, value
     with pytest.warns(lg.ConvergenceWarning, match="2 of 4 curves") as caught:
         result = lg.geodesic(SPHERE.metric(), start, end, solver=solver)
-    assert len(caught) == 1
+    assert [w.category for w in caught].count(lg.ConvergenceWarning) == 1
     lost, fine = lg.Status.NON_FINITE, lg.Status.CONVERGED
     assert list(result.status) == [fine, lost, lost, fine]
     assert result.length[[0, 3]].isfinite().all()
