@@ -11,7 +11,7 @@ from torch import Tensor
 from latentgeo.geodesics import Solver, distance, expmap, geodesic, logmap
 from latentgeo.geometry import parallel_transport
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_points, check_tangent, describe
+from latentgeo.metrics.arguments import check_count, check_points, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
 
 Point = Float[Tensor, "*#batch d"]
@@ -68,8 +68,7 @@ class LatentManifold(geoopt.Manifold):
 
     def __init__(self, metric: Metric, dim: int, *, solver: Solver | None = None) -> None:
         check_metric(metric)
-        if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
-            raise ValueError(f"dim must be a positive integer, got {dim!r}")
+        check_count("dim", dim)
         super().__init__()
         self.metric, self.dim, self.solver = metric, dim, solver
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentgeo.geodesics.distance_points import points_of
 from latentgeo.geodesics.solve import Solver, distance
 from latentgeo.metrics import Metric
+from latentgeo.metrics.arguments import check_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +112,7 @@ def sampled_errors(
     n, m = len(x), len(y)
     if tuple(distances.shape) != (n, m):
         raise ValueError(f"distances must have shape {(n, m)}, got {tuple(distances.shape)}")
-    if not isinstance(num_pairs, int) or num_pairs < 1:
-        raise ValueError(f"num_pairs must be a positive integer, got {num_pairs!r}")
+    check_count("num_pairs", num_pairs)
     width = m - 1 if Y is None else m  # columns other than the row's own
     if n * width < 1:
         raise ValueError(f"X and Y must have a pair of points, got {n} and {m} points")

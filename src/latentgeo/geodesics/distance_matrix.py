@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from latentgeo.geodesics.distance_run import Run
 from latentgeo.geodesics.distance_store import Store, check_out, finished, open_file
 from latentgeo.geodesics.distance_tiles import tiles
 from latentgeo.geodesics.graph_search import DisconnectedGraphWarning, GraphSearch, diagnosis
-from latentgeo.geodesics.result import ConvergenceWarning, Status
+from latentgeo.geodesics.result import ConvergenceWarning, Status, advice
 from latentgeo.geodesics.solve import Solver, solver_or_default
 from latentgeo.metrics import Metric
+from latentgeo.metrics.arguments import check_count
 from latentgeo.metrics.metric import check_metric
 
 _NAMED = 3  # pairs that a warning names
@@ -94,8 +96,7 @@ def distance_matrix(
     """
     check_metric(metric)
     solver = solver_or_default(solver)
-    if not isinstance(tile_size, int) or isinstance(tile_size, bool) or tile_size < 1:
-        raise ValueError(f"tile_size must be a positive integer, got {tile_size!r}")
+    check_count("tile_size", tile_size)
     symmetric, x = Y is None, points_of("X", X)
     y = x if Y is None else like_those_of(x, points_of("Y", Y))
     shape = (len(x), len(y))
@@ -137,11 +138,10 @@ def _pairs(shape: tuple[int, int], symmetric: bool) -> int:
     return n * (n - 1) // 2 if symmetric else n * m
 
 
-def _warn_of_failures(store: Store, failures: dict[Status, int], pairs: int, symmetric: bool) -> None:
+def _warn_of_failures(store: Store, failures: Counter[Status], pairs: int, symmetric: bool) -> None:
     if not failures:
         return
-    words = [f"{sum(failures.values())} of {pairs} pairs did not converge."]
-    words += [f"{count} {status}" for status, count in failures.items()]
+    words = [f"{failures.total()} of {pairs} pairs did not converge. {advice(failures)}"]
     if Status.NON_FINITE in failures:
         distances = store.numpy()
         lost = np.argwhere(np.isnan(np.triu(distances) if symmetric else distances))

@@ -17,7 +17,7 @@ from latentgeo.geodesics.distance_journal import Journal
 from latentgeo.geodesics.distance_pairs import Found
 from latentgeo.geodesics.distance_store import Store
 from latentgeo.geodesics.distance_tiles import Tile
-from latentgeo.geodesics.result import Status
+from latentgeo.geodesics.result import Status, failures_of
 
 Job = Tile | Detours | Rows
 _ROUNDS = 3  # of detours: what one round shortens may shorten others
@@ -88,11 +88,10 @@ class Run:
             self._bar.total += len(chains)
             self.work_off(stage, work, [Detours(n, chains[k : k + at_once]) for n, k in enumerate(parts)])
 
-    def failures(self) -> dict[Status, int]:
+    def failures(self) -> Counter[Status]:
         """How many pairs ended how, those that converged left out."""
         last: dict[tuple[int, int], str] = {}
         for line in self._journal.lines:
             for name, pairs in line.get("status", {}).items():
                 last.update(dict.fromkeys(map(tuple, pairs), name))
-        counts = Counter(last.values())
-        return {s: counts[s.name] for s in Status if s is not Status.CONVERGED and counts[s.name]}
+        return failures_of(Status[name] for name in last.values())

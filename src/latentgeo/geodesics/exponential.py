@@ -13,7 +13,7 @@ from latentgeo.geodesics.rectified import warn_if_piecewise_linear
 from latentgeo.geodesics.result import ConvergenceWarning
 from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_tangent, describe
+from latentgeo.metrics.arguments import check_count, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
 
 
@@ -68,8 +68,7 @@ def expmap(
     if torch.is_inference_mode_enabled() or z.is_inference() or v.is_inference():
         with torch.inference_mode(False), torch.no_grad():
             return expmap(metric, z.clone(), v.clone(), t=t, num_steps=num_steps, rtol=rtol, atol=atol)
-    if not isinstance(num_steps, int) or num_steps < 1:
-        raise ValueError(f"num_steps must be a positive integer, got {num_steps!r}")
+    check_count("num_steps", num_steps)
     if rtol is None:
         rtol = 1e-5 if z.dtype == torch.float32 else max(1e-8, 10 * torch.finfo(z.dtype).eps)
     atol = rtol if atol is None else atol

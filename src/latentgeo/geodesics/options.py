@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+from latentgeo.metrics.arguments import check_count
+
 
 def check_counts(options: object, *names: str) -> None:
     """Refuses attributes that are not positive integers."""
     for name in names:
-        value = getattr(options, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        check_count(name, getattr(options, name))
 
 
 def check_tolerances(options: object, *names: str) -> None:

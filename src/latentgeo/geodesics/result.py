@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,15 +110,23 @@ class GeodesicResult:
 
 def warn_of_failures(result: GeodesicResult, *, stacklevel: int = 3) -> None:
     """Gives one ConvergenceWarning for the batch, if any of its curves needs a word."""
-    failed = {s: int((result.status == s).sum()) for s in Status if s is not Status.CONVERGED}
-    failed = {s: count for s, count in failed.items() if count}
+    failed = failures_of(result.status)
     if failed:
-        words = " ".join(f"{count} {status}" for status, count in failed.items())
         warnings.warn(
-            f"{sum(failed.values())} of {len(result)} curves did not converge. {words}",
+            f"{failed.total()} of {len(result)} curves did not converge. {advice(failed)}",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )
+
+
+def failures_of(status: Iterable[Status]) -> Counter[Status]:
+    """How many searches ended how, those that converged left out."""
+    return Counter(word for word in status if word is not Status.CONVERGED)
+
+
+def advice(failed: Counter[Status]) -> str:
+    """A sentence for each kind of failure, with its count."""
+    return " ".join(f"{failed[status]} {status}" for status in Status if failed[status])
 
 
 def _share(arc_length: Tensor) -> Tensor:

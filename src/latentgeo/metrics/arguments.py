@@ -1,6 +1,8 @@
-"""Checks of points and tangents at the public boundary, and the words for what came instead."""
+"""Checks of points, tangents and counts at the public boundary, and the words for what came instead."""
 
 from __future__ import annotations
+
+import numbers
 
 from torch import Tensor
 
@@ -37,9 +39,13 @@ def check_tangent(z: Tensor, name: str, v: Tensor) -> None:
         raise ValueError(f"{name} must broadcast against z of shape {tuple(z.shape)}, got {describe(v)}")
 
 
+def check_count(name: str, value: object, *, words: str = "a positive integer") -> None:
+    """Refuses what is not a positive integer, Python's or NumPy's."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be {words}, got {value!r}")
+
+
 def check_chunk_size(chunk_size: int | None) -> None:
     """Refuses what is neither a positive integer nor None."""
-    if chunk_size is not None and (
-        not isinstance(chunk_size, int) or isinstance(chunk_size, bool) or chunk_size < 1
-    ):
-        raise ValueError(f"chunk_size must be a positive integer or None, got {chunk_size!r}")
+    if chunk_size is not None:
+        check_count("chunk_size", chunk_size, words="a positive integer or None")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.metrics.arguments import check_points, check_tangent, describe
+from latentgeo.metrics.arguments import check_count, check_points, check_tangent, describe
 from latentgeo.metrics.immersion import Immersion
 from latentgeo.metrics.metric import Metric
 
@@ -28,8 +28,7 @@ class EuclideanMetric(Metric):
     """
 
     def __init__(self, dim: int) -> None:
-        if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
-            raise ValueError(f"dim must be a positive integer, got {dim!r}")
+        check_count("dim", dim)
         self.dim = dim
         self._identity = Immersion(_itself)
 

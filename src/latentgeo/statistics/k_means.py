@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
+from latentgeo.geodesics.options import check_counts
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
 from latentgeo.statistics.arrays import Array, check_event, like, points_of, tensor_of, weights_of
@@ -209,10 +210,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             raise TypeError(
                 f"metric must be a latentgeo Metric or a geoopt.Manifold, got {describe(self.metric)}"
             )
-        for name in ("n_clusters", "n_init", "max_iter"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        check_counts(self, "n_clusters", "n_init", "max_iter")
         if not self.tol >= 0:
             raise ValueError(f"tol must be a non-negative number, got {self.tol!r}")
         if isinstance(self.init, str) and self.init not in get_args(_Init):

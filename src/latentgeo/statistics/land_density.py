@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics import Solver, Status
+from latentgeo.geodesics import Solver
+from latentgeo.geodesics.result import advice, failures_of
 from latentgeo.geometry import log_volume_element
 from latentgeo.metrics import Metric
 from latentgeo.statistics.land_likelihood import Move, Parameters, State, surrogate
@@ -107,11 +108,11 @@ class LandDensity:
 def failures(status: np.ndarray, joint: Float[Tensor, "k n"]) -> str:
     """What is to be said of the geodesics from the most probable component to each point; empty, if nothing."""
     own = status[joint.argmax(dim=0).cpu().numpy(), np.arange(status.shape[1])]
-    words = [f"{(own == s).sum()} {s}" for s in Status if s is not Status.CONVERGED and (own == s).any()]
+    words = [advice(failures_of(own))]
     lost = int((~joint.isfinite()).all(dim=0).sum())
     if lost:
         words.append(f"{lost} points are at no finite distance from any mean, and have density zero.")
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def joint_of(state: State) -> Float[Tensor, "k n"]:

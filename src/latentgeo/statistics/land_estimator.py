@@ -14,7 +14,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
+from latentgeo.geodesics.options import check_counts
 from latentgeo.metrics import Metric
+from latentgeo.metrics.arguments import check_count
 from latentgeo.metrics.metric import check_metric
 from latentgeo.statistics.arrays import Array, check_event, like, points_of, weights_of
 from latentgeo.statistics.land_density import LandDensity, failures, joint_of
@@ -74,8 +76,7 @@ class LandEstimator(DensityMixin, BaseEstimator):
         integer ``random_state`` makes every call give the same draws.
         """
         check_is_fitted(self, "lower_bound_")
-        if not isinstance(n_samples, int | np.integer) or isinstance(n_samples, bool) or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+        check_count("n_samples", n_samples)
         drawn = self._density.sample(int(n_samples), check_random_state(self.random_state))
         return drawn if self._torch else drawn.cpu().numpy()
 
@@ -146,10 +147,8 @@ class LandEstimator(DensityMixin, BaseEstimator):
 
     def _check_options(self) -> None:
         check_metric(self.metric)
-        for name in ("n_components", "n_init", "n_samples", "max_iter"):
-            value = getattr(self, name, 1)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        counts = {"n_components", "n_init", "n_samples", "max_iter"} & self.get_params(deep=False).keys()
+        check_counts(self, *sorted(counts))
         for name in ("tol", "reg_covar"):
             value = getattr(self, name)
             if not value >= 0:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, Status
+from latentgeo.geodesics.result import advice, failures_of
 from latentgeo.statistics.space import Space
 
 _ROUNDING = 64.0  # machine epsilons of the spread, below which a step of a centre is rounding
@@ -115,17 +116,15 @@ class Lloyd:
 
     def warn_of_failures(self, *, stacklevel: int) -> None:
         """Gives one ConvergenceWarning for the geodesics that did not converge and the points out of reach."""
-        words = [f"{count} {status}" for status, count in self._failures.items()]
+        words = []
+        if self._failures:
+            count = self._failures.total()
+            words.append(f"{count} of {self._solved} geodesics did not converge. {advice(self._failures)}")
         lost = int((self.labels < 0).sum())
         if lost:
             words.append(f"{lost} points are at no finite distance from any centre and have label -1.")
         if words:
-            warnings.warn(
-                f"{sum(self._failures.values())} of {self._solved} geodesics did not converge. "
-                + " ".join(words),
-                ConvergenceWarning,
-                stacklevel=stacklevel + 1,
-            )
+            warnings.warn(" ".join(words), ConvergenceWarning, stacklevel=stacklevel + 1)
 
     def _step(self) -> Float[Tensor, " k"]:
         """One step of every centre to the mean of its points; the lengths of the steps proposed."""
@@ -225,4 +224,4 @@ class Lloyd:
         self.distances[rows, columns] = torch.where(joined.length.isnan(), torch.inf, joined.length)
         self.exact[rows, columns] = True
         self._solved += len(rows)
-        self._failures.update(s for s in joined.status if s is not Status.CONVERGED)
+        self._failures.update(failures_of(joined.status))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from typing import Literal
 
 import geoopt
@@ -17,8 +16,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver, Status
+from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
+from latentgeo.geodesics.result import advice, failures_of
 from latentgeo.metrics import Metric
+from latentgeo.metrics.arguments import check_count
 from latentgeo.statistics.arrays import Array, check_event, like, points_of
 from latentgeo.statistics.neighbor_search import Neighbors, NeighborSearch
 from latentgeo.statistics.space import event_ndim, space_of
@@ -196,7 +197,7 @@ class GeodesicKNeighborsClassifier(ClassifierMixin, BaseEstimator):
     def _neighbors(self, X: Array | None, k: int) -> Neighbors:
         check_is_fitted(self, "classes_")
         self._check_options()
-        _check_count("n_neighbors", k)
+        check_count("n_neighbors", k)
         queries = None
         if X is not None:
             queries = points_of(X, event_ndim(self.metric))
@@ -216,36 +217,29 @@ class GeodesicKNeighborsClassifier(ClassifierMixin, BaseEstimator):
         return Neighbors(found.distances.to(queries), found.indices.to(queries.device), found.status)
 
     def _check_options(self) -> None:
-        _check_count("n_neighbors", self.n_neighbors)
+        check_count("n_neighbors", self.n_neighbors)
         if self.weights not in ("uniform", "distance"):
             raise ValueError(f"weights must be 'uniform' or 'distance', got {self.weights!r}")
         if self.candidates is not None:
-            _check_count("candidates", self.candidates)
+            check_count("candidates", self.candidates)
             if self.candidates < self.n_neighbors:
                 raise ValueError(
                     f"candidates must be at least n_neighbors={self.n_neighbors}, got {self.candidates}"
                 )
         if self.n_pivots != 0:
-            _check_count("n_pivots", self.n_pivots)
+            check_count("n_pivots", self.n_pivots)
 
 
 def _array(values: ArrayLike) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-
-
 def _warn(found: Neighbors, k: int) -> None:
     """One ConvergenceWarning for the geodesics to neighbours that did not converge, and for neighbours missing."""
-    failures = Counter(status for status in found.status.ravel() if status is not Status.CONVERGED)
-    words = [f"{count} {status}" for status, count in failures.items()]
-    if words:
-        words.insert(
-            0, f"{failures.total()} of {found.status.size} geodesics to neighbours did not converge."
-        )
+    failed, words = failures_of(found.status.ravel()), []
+    if failed:
+        count = f"{failed.total()} of {found.status.size}"
+        words.append(f"{count} geodesics to neighbours did not converge. {advice(failed)}")
     few = int((found.indices < 0).any(dim=1).sum())
     if few:
         words.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 
 import geoopt
 import numpy as np
@@ -13,7 +12,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver, Status
+from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
+from latentgeo.geodesics.result import advice, failures_of
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
 from latentgeo.statistics.arrays import Array, check_event, like, points_of
@@ -190,11 +190,10 @@ def _logarithms(
 ) -> Float[Tensor, "n m"]:
     """The logarithms of points at the mean, NaN where out of reach; a warning of those that did not converge."""
     joined = space.join(mean.expand_as(points), points)
-    failures = Counter(status for status in joined.status if status is not Status.CONVERGED)
-    if failures:
-        words = " ".join(f"{count} {status}" for status, count in failures.items())
+    failed = failures_of(joined.status)
+    if failed:
         warnings.warn(
-            f"{failures.total()} of {len(points)} geodesics from the mean did not converge. {words}",
+            f"{failed.total()} of {len(points)} geodesics from the mean did not converge. {advice(failed)}",
             ConvergenceWarning,
             stacklevel=4,  # past torch.no_grad
         )
