@@ -10,13 +10,15 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from latentgeo.experiments import EXPERIMENTS, Experiment, Place, Result, UnusableData, demo, run
+from latentgeo.experiments import EXPERIMENTS, Config, Experiment, Place, run
 from latentgeo.experiments.experiment import starting_at
 from latentgeo.experiments.jobs import connected
 from latentgeo.experiments.report import NoResults, markdown, read_results, report
+from latentgeo.experiments.studies import demo
 
 _MET, _NOT_MET, _BAD_ARGUMENTS, _INTERRUPTED = 0, 1, 2, 130
 
@@ -50,34 +52,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"latentgeo {version}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run_demo = commands.add_parser(
+    showing = commands.add_parser(
         "demo",
-        help=demo.SUMMARY,
+        help=demo.EXPERIMENT.summary,
         description="Trains a small VAE on three digits, draws its metric and geodesics, and clusters its latent "
         "space. Ends with status 0 only where every criterion was met.",
     )
-    run_demo.add_argument(
+    showing.add_argument(
         "--data", choices=("digits", "mnist"), default="digits", help="embedded digits (the default) or MNIST"
     )
-    run_demo.add_argument("--data-dir", type=Path, metavar="DIR", help="where MNIST's files lie")
-    run_demo.add_argument(
-        "--classes",
-        type=int,
-        nargs="+",
-        metavar="DIGIT",
-        default=list(demo.DIGITS.classes),
-        help="default: 0 1 2",
+    showing.add_argument(
+        "--classes", type=int, nargs="+", metavar="DIGIT", default=[0, 1, 2], help="default: 0 1 2"
     )
-    run_demo.add_argument("--seed", type=int, default=0, metavar="N", help="of everything drawn (default: 0)")
-    run_demo.add_argument("--device", default="cpu", metavar="D", help="cpu (the default), cuda, cuda:1, ...")
-    run_demo.add_argument(
-        "--out",
-        type=Path,
-        default=Path("latentgeo-demo"),
-        metavar="DIR",
-        help="where the figures and the page go; those of an earlier run are replaced (default: latentgeo-demo)",
-    )
-    run_demo.set_defaults(command=_demo)
+    _add_place(showing, out="latentgeo-demo")
+    showing.set_defaults(command=_demo)
 
     listing = commands.add_parser("list", help="every experiment, a line each")
     listing.set_defaults(command=_list)
@@ -95,18 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         default="standard",
         help="quick: embedded digits, minutes; standard (the default): MNIST, an hour each; full: as documented",
     )
-    running.add_argument(
-        "--seed", type=int, metavar="N", help="the first of the seeds (default: the preset's)"
-    )
-    running.add_argument("--device", default="cpu", metavar="D", help="cpu (the default), cuda, cuda:1, ...")
-    running.add_argument("--data-dir", type=Path, metavar="DIR", help="where MNIST's files lie")
-    running.add_argument(
-        "--out",
-        type=Path,
-        default=Path("latentgeo-results"),
-        metavar="DIR",
-        help="where results go, and trained models for later runs (default: latentgeo-results)",
-    )
+    _add_place(running, out="latentgeo-results")
     cluster = running.add_mutually_exclusive_group()
     cluster.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster, over which sweeps are spread"
@@ -126,13 +103,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_place(parser: argparse.ArgumentParser, *, out: str) -> None:
+    """What every command that runs experiments asks for."""
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="the first of the seeds (default: the preset's)"
+    )
+    parser.add_argument("--device", default="cpu", metavar="D", help="cpu (the default), cuda, cuda:1, ...")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where MNIST's files lie")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(out),
+        metavar="DIR",
+        help=f"where results go, in place of those of an earlier run, and trained models for later ones "
+        f"(default: {out})",
+    )
+
+
 def _list(arguments: argparse.Namespace) -> int:
     del arguments
-    lines = [(demo.NAME, demo.SUMMARY), *((e.name, e.summary) for e in EXPERIMENTS)]
-    width = max(len(name) for name, _ in lines)
-    for name, summary in lines:
-        print(f"{name:{width}}  {summary}")
+    width = max(len(experiment.name) for experiment in EXPERIMENTS)
+    for experiment in EXPERIMENTS:
+        print(f"{experiment.name:{width}}  {experiment.summary}")
     return _MET
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.data == "digits" and arguments.data_dir is not None:
+        return _refuse("--data-dir goes with --data mnist; the embedded digits need none")
+    preset = demo.EXPERIMENT.presets["standard" if arguments.data == "mnist" else "quick"]
+    try:
+        config = dataclasses.replace(preset, classes=tuple(arguments.classes))
+    except ValueError as error:
+        return _refuse(f"--{error}")
+    wrong = _refuse_place(arguments)
+    return wrong or _run_all([(demo.EXPERIMENT, config, arguments.out)], arguments, client=None)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -142,50 +147,57 @@ def _run(arguments: argparse.Namespace) -> int:
         if name not in named:
             near = difflib.get_close_matches(name, named, n=1, cutoff=0.0)
             return _refuse(f"no experiment is called {name!r}; did you mean {near[0]!r}? See latentgeo list")
-    if arguments.seed is not None and not 0 <= arguments.seed < 2**31:
-        return _refuse(f"--seed: expected an integer from 0 to 2**31 - 1, got {arguments.seed}")
     if arguments.workers is not None and arguments.workers < 1:
         return _refuse(f"--workers: expected a positive integer, got {arguments.workers}")
-    try:
-        torch.empty(0, device=arguments.device)
-    except (RuntimeError, AssertionError) as error:
-        sentence = str(error).splitlines()[0]
-        return _refuse(f"--device: {arguments.device!r} is not to be had: {sentence}")
+    if wrong := _refuse_place(arguments):
+        return wrong
     with contextlib.ExitStack() as stack:
         try:
             client = stack.enter_context(connected(arguments.scheduler, arguments.workers))
         except (ImportError, OSError) as error:
             return _refuse(str(error))
-        place = Place(
-            cache=arguments.out / "cache",
-            data_dir=arguments.data_dir,
-            device=arguments.device,
-            client=client,
-            progress=True,
-        )
-        return _run_all([named[name] for name in wanted], arguments, place)
+        plan = [(named[n], named[n].presets[arguments.preset], arguments.out / n) for n in wanted]
+        return _run_all(plan, arguments, client=client)
 
 
-def _run_all(wanted: list[Experiment], arguments: argparse.Namespace, place: Place) -> int:
+def _refuse_place(arguments: argparse.Namespace) -> int:
+    """Zero, where the seed and the device will do."""
+    if arguments.seed is not None and not 0 <= arguments.seed < 2**31:
+        return _refuse(f"--seed: expected an integer from 0 to 2**31 - 1, got {arguments.seed}")
+    try:
+        torch.empty(0, device=arguments.device)
+    except (RuntimeError, AssertionError) as error:
+        sentence = str(error).splitlines()[0]
+        return _refuse(f"--device: {arguments.device!r} is not to be had: {sentence}")
+    return 0
+
+
+def _run_all(
+    plan: list[tuple[Experiment, Config, Path]], arguments: argparse.Namespace, *, client: Any
+) -> int:
     """The worst status of all; what is done stays when a later one fails."""
+    place = Place(
+        cache=arguments.out / "cache",
+        data_dir=arguments.data_dir,
+        device=arguments.device,
+        client=client,
+        progress=True,
+    )
     status = _MET
-    for experiment in wanted:
-        config = experiment.presets[arguments.preset]
-        if arguments.seed is not None:
-            config = starting_at(config, arguments.seed)
-        out = arguments.out / experiment.name
+    for experiment, preset, out in plan:
+        config = preset if arguments.seed is None else starting_at(preset, arguments.seed)
         try:
             result = run(experiment, config, place, out=out)
         except OSError as error:
             return _refuse(f"--out: {error}")
         except KeyboardInterrupt:
             print(
-                f"\nInterrupted in {experiment.name}; run it again and trained models go on", file=sys.stderr
+                f"\nInterrupted in {experiment.name}; figures are in {out}, and trained models go on in the next run",
+                file=sys.stderr,
             )
             return _INTERRUPTED
-        print(
-            f"{experiment.name}: {result.status}, {sum(result.seconds.values()):.0f} s, {out / 'index.html'}"
-        )
+        seconds = sum(result.seconds.values())
+        print(f"{experiment.name}: {result.status}, {seconds:.0f} s, {(out / 'index.html').resolve()}")
         for criterion in result.criteria:
             print(f"  {criterion}")
         if result.skipped:
@@ -209,54 +221,6 @@ def _report_folder(arguments: argparse.Namespace) -> int:
         return _refuse(f"--out: {error}")
     print(f"page: {file.resolve()}")
     return _MET
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    out: Path = arguments.out
-    if arguments.data == "digits" and arguments.data_dir is not None:
-        return _refuse("--data-dir goes with --data mnist; the embedded digits need none")
-    try:
-        config = dataclasses.replace(
-            demo.MNIST if arguments.data == "mnist" else demo.DIGITS,
-            data_dir=arguments.data_dir,
-            classes=tuple(arguments.classes),
-            seed=arguments.seed,
-            device=arguments.device,
-        )
-    except ValueError as error:
-        return _refuse(f"--{error}")
-    before = _written(out)
-    try:
-        result = demo.run(config, out=out, progress=True)
-    except UnusableData as error:
-        return _refuse(str(error))
-    except OSError as error:  # nothing but the folder is opened
-        return _refuse(f"--out: {error}")
-    except KeyboardInterrupt:
-        kept = sorted(path.name for path, when in _written(out).items() if before.get(path) != when)
-        what = f"kept in {out}: {', '.join(kept)}" if kept else "nothing was kept"
-        print(f"\nInterrupted; {what}", file=sys.stderr)
-        return _INTERRUPTED
-    _report(result, out)
-    return _MET if result.passed else _NOT_MET
-
-
-def _written(folder: Path) -> dict[Path, int]:
-    """The files in a folder, if there is one, and when each was written."""
-    return {path: path.stat().st_mtime_ns for path in folder.glob("*.*")}
-
-
-def _report(result: Result, out: Path) -> None:
-    print(f"{result.title}, {sum(result.seconds.values()):.0f} s")
-    scores = result.numbers["k-means"]
-    print(
-        f"k-means F-measure: {scores['geodesic']['f_measure']:.3f} by geodesic distance, "
-        f"{scores['Euclidean']['f_measure']:.3f} by Euclidean distance"
-    )
-    for criterion in result.criteria:
-        print(criterion)
-    print(f"page: {(out / 'index.html').resolve()}")
-    print(f"numbers: {(out / 'metrics.json').resolve()}")
 
 
 def _refuse(sentence: str) -> int:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from latentgeo.geodesics.curve_energy import root
 from latentgeo.geodesics.energy import curve_energy
+from latentgeo.geodesics.first_variation import logarithms
 from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.result import GeodesicResult, warn_of_failures
-from latentgeo.geodesics.spline import velocity_at_start
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import check_points, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
@@ -183,12 +183,7 @@ def logmap(
         start, end = _pairs(metric, z.expand(shape).reshape(-1, d), w.expand(shape).reshape(-1, d))
         result = solver_or_default(solver).solve(metric, start, end)
         warn_of_failures(result)
-        velocity = velocity_at_start(result.points)
-        norm = metric.norm(start, velocity)
-        scale = torch.where(norm > 0, result.length / torch.where(norm > 0, norm, 1), 0)
-        # a velocity that is not finite stays so
-        scale = torch.where(norm.isfinite() & result.length.isfinite(), scale, torch.nan)
-        return (scale[:, None] * velocity).reshape(shape)
+        return logarithms(metric, result.points, result.length).reshape(shape)
 
 
 def solver_or_default(solver: Solver | None) -> Solver:

@@ -29,11 +29,6 @@ def velocities(points: Float[Tensor, "b k d"], num_segments: int) -> Float[Tenso
     return torch.einsum("tk,bkd->btd", _matrix(points.shape[1] - 1, num_segments, 5, 1).to(points), points)
 
 
-def velocity_at_start(points: Float[Tensor, "b k d"]) -> Float[Tensor, "b d"]:
-    """The derivative at 0."""
-    return velocities(points, 1)[:, 0]
-
-
 @functools.lru_cache(maxsize=64)
 def _matrix(segments: int, onto: int, degree: int, derivative: int) -> Tensor:
     """(onto + 1, segments + 1) values, or derivatives, of the splines through each unit vector."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from torch import Tensor
 
 from latentgeo.geodesics import Solver
 from latentgeo.metrics import Metric
-from latentgeo.statistics.arrays import Array, like
+from latentgeo.statistics.arrays import Array
 from latentgeo.statistics.land_estimator import LandEstimator
+from latentgeo.statistics.land_likelihood import Parameters
+from latentgeo.statistics.normalizing_constant import Constant
 
 
 class LocallyAdaptiveNormal(LandEstimator):
@@ -90,29 +95,11 @@ class LocallyAdaptiveNormal(LandEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Array, y: object = None, sample_weight: Array | None = None) -> LocallyAdaptiveNormal:
-        """Finds mean and covariance.
-
-        Args:
-            X: (N, d) latent points, N > d, a floating-point tensor or array.
-            y: ignored.
-            sample_weight: (N,) weights of the points; equal, if None.
-
-        Returns:
-            The estimator itself.
-
-        Raises:
-            TypeError: the metric is not a Metric, or X is not an array of numbers.
-            ValueError: X is not (N, d), is not finite, or has too few points; an option is out of range.
-
-        Warns:
-            ConvergenceWarning: the steps or some geodesics did not converge, or points or draws are out of reach.
-        """
-        density = self._fit(X, sample_weight, 1, 1)
-        dtype = density.guides.points.dtype
-        self.mean_ = like(density.parameters.feet[0].to(dtype), X)
-        self.covariance_ = like(self._covariances()[0].to(dtype), X)
-        self.log_constant_ = float(self._constant.log_value[0])
-        self.log_constant_error_ = float(self._constant.error[0])
-        self.effective_samples_ = float(self._constant.effective[0]) * self.n_samples
-        return self
+    def _leave(
+        self, parameters: Parameters, constant: Constant, like_data: Callable[[Tensor], Array]
+    ) -> None:
+        self.mean_ = like_data(parameters.feet[0])
+        self.covariance_ = like_data(parameters.covariances[0])
+        self.log_constant_ = float(constant.log_value[0])
+        self.log_constant_error_ = float(constant.error[0])
+        self.effective_samples_ = float(constant.effective[0]) * self.n_samples

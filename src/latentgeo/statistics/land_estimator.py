@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +23,9 @@ from latentgeo.metrics.metric import check_metric
 from latentgeo.statistics.arrays import Array, check_event, like, points_of, weights_of
 from latentgeo.statistics.land_density import LandDensity, failures, joint_of
 from latentgeo.statistics.land_fit import LandFit
+from latentgeo.statistics.land_likelihood import Parameters
 from latentgeo.statistics.medoids import medoids
+from latentgeo.statistics.normalizing_constant import Constant
 from latentgeo.statistics.space import LatentSpace
 
 # Logarithms by the derivative of the energy are no better with a smaller residual.
@@ -29,6 +33,7 @@ _DEFAULT_SOLVER = MinimizeEnergy(num_segments=16, tol=1e-2)
 _SEEDS = 2**31 - 2
 
 Measure = Literal["lebesgue", "riemannian"]
+E = TypeVar("E", bound="LandEstimator")
 
 
 class LandEstimator(DensityMixin, BaseEstimator):
@@ -39,9 +44,40 @@ class LandEstimator(DensityMixin, BaseEstimator):
     max_iter: int
     tol: float
     reg_covar: float
+    n_components: int = 1
+    n_init: int = 1
     solver: Solver | None
     random_state: int | np.random.RandomState | None
     progress: bool
+
+    def fit(self: E, X: Array, y: object = None, sample_weight: Array | None = None) -> E:
+        """Finds the density of greatest likelihood.
+
+        Args:
+            X: (N, d) latent points, N > d and no fewer than components, a floating-point tensor or array.
+            y: ignored.
+            sample_weight: (N,) weights of the points; equal, if None.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            TypeError: the metric is not a Metric, or X is not an array of numbers.
+            ValueError: X is not (N, d), is not finite, or has too few points; an option is out of range.
+
+        Warns:
+            ConvergenceWarning: the steps or some geodesics did not converge, or points or draws are out of reach.
+        """
+        self._fit(X, sample_weight)
+        dtype = self._density.guides.points.dtype
+        self._leave(self._density.parameters, self._constant, lambda values: like(values.to(dtype), X))
+        return self
+
+    @abstractmethod
+    def _leave(
+        self, parameters: Parameters, constant: Constant, like_data: Callable[[Tensor], Array]
+    ) -> None:
+        """Leaves the attributes of a fit."""
 
     def score_samples(self, X: Array, *, measure: Measure = "lebesgue") -> Array:
         """The log-density (N,) of points.
@@ -80,15 +116,15 @@ class LandEstimator(DensityMixin, BaseEstimator):
         drawn = self._density.sample(int(n_samples), check_random_state(self.random_state))
         return drawn if self._torch else drawn.cpu().numpy()
 
-    def _fit(self, X: Array, sample_weight: Array | None, n_components: int, n_init: int) -> LandDensity:
+    def _fit(self, X: Array, sample_weight: Array | None) -> None:
         """Fits the best of several starts, and leaves the attributes that one and several components share."""
         self._check_options()
         points = points_of(X, 1)
         weights = weights_of(sample_weight, points, "sample_weight")
         n, d = int((weights > 0).sum()), points.shape[1]
-        if n < max(d + 1, n_components):
+        if n < max(d + 1, self.n_components):
             raise ValueError(
-                f"X must hold at least {max(d + 1, n_components)} points of positive weight, one more than "
+                f"X must hold at least {max(d + 1, self.n_components)} points of positive weight, one more than "
                 f"coordinates and as many as components, got n_samples = {n}"
             )
         random = check_random_state(self.random_state)
@@ -96,9 +132,9 @@ class LandEstimator(DensityMixin, BaseEstimator):
         mass = weights.double().cpu().numpy()
         distances = LatentSpace(self.metric, solver).rough_distances(points)
         fits = []
-        with tqdm(total=n_init * self.max_iter, unit="step", disable=not self.progress) as bar:
-            for _ in range(n_init):
-                chosen = medoids(distances, mass, n_components, random)
+        with tqdm(total=self.n_init * self.max_iter, unit="step", disable=not self.progress) as bar:
+            for _ in range(self.n_init):
+                chosen = medoids(distances, mass, self.n_components, random)
                 labels = torch.from_numpy(distances[chosen].argmin(axis=0)).to(points.device)
                 fit = LandFit(
                     self.metric, solver, points, weights / weights.sum(), n_samples=self.n_samples,
@@ -118,7 +154,6 @@ class LandEstimator(DensityMixin, BaseEstimator):
             self._warn(
                 f"the fit was still getting better after max_iter={self.max_iter} steps; raise it, or tol"
             )
-        return self._density
 
     def _joint(self, X: Array) -> tuple[Tensor, Tensor]:
         """The points and log π_k p_k (K, N), with respect to dM."""
@@ -128,10 +163,6 @@ class LandEstimator(DensityMixin, BaseEstimator):
         joint, status = self._density.joint(points)
         self._warn(failures(status, joint))
         return points, joint
-
-    def _covariances(self) -> Tensor:
-        factors = self._density.parameters.factors
-        return factors @ factors.mT
 
     def _warn_of_draws(self, values: Tensor) -> None:
         lost = int((~values.isfinite()).any(dim=2).sum())
@@ -147,8 +178,7 @@ class LandEstimator(DensityMixin, BaseEstimator):
 
     def _check_options(self) -> None:
         check_metric(self.metric)
-        counts = {"n_components", "n_init", "n_samples", "max_iter"} & self.get_params(deep=False).keys()
-        check_counts(self, *sorted(counts))
+        check_counts(self, "n_components", "n_init", "n_samples", "max_iter")
         for name in ("tol", "reg_covar"):
             value = getattr(self, name)
             if not value >= 0:

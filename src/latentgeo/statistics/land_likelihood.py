@@ -29,6 +29,11 @@ class Parameters:
     feet: Float[Tensor, "k d"]
     factors: Float[Tensor, "k d d"]
 
+    @property
+    def covariances(self) -> Float[Tensor, "k d d"]:
+        """Σ."""
+        return self.factors @ self.factors.mT
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -149,7 +154,7 @@ def responsibilities(joint: Float[Tensor, "k n"]) -> Float[Tensor, "k n"]:
 
 def settled(parameters: Parameters) -> Parameters:
     """The same parameters with triangular factors."""
-    covariance = parameters.factors @ parameters.factors.mT
+    covariance = parameters.covariances
     return replace(parameters, factors=torch.linalg.cholesky(covariance))
 
 

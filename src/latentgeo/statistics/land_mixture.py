@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from latentgeo.geodesics import Solver
 from latentgeo.metrics import Metric
 from latentgeo.statistics.arrays import Array, like
 from latentgeo.statistics.land_estimator import LandEstimator
-from latentgeo.statistics.land_likelihood import responsibilities
+from latentgeo.statistics.land_likelihood import Parameters, responsibilities
+from latentgeo.statistics.normalizing_constant import Constant
 
 
 class LocallyAdaptiveNormalMixture(LandEstimator):
@@ -88,38 +92,15 @@ class LocallyAdaptiveNormalMixture(LandEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(
-        self, X: Array, y: object = None, sample_weight: Array | None = None
-    ) -> LocallyAdaptiveNormalMixture:
-        """Finds weights, means and covariances.
-
-        Args:
-            X: (N, d) latent points, N > d and N >= K, a floating-point tensor or array.
-            y: ignored.
-            sample_weight: (N,) weights of the points; equal, if None.
-
-        Returns:
-            The estimator itself.
-
-        Raises:
-            TypeError: the metric is not a Metric, or X is not an array of numbers.
-            ValueError: X is not (N, d), is not finite, or has too few points; an option is out of range.
-
-        Warns:
-            ConvergenceWarning: the steps or some geodesics did not converge, or points or draws are out of reach.
-        """
-        density = self._fit(X, sample_weight, self.n_components, self.n_init)
-        dtype = density.guides.points.dtype
-        for name, value in (
-            ("weights_", density.parameters.weights),
-            ("means_", density.parameters.feet),
-            ("covariances_", self._covariances()),
-            ("log_constants_", self._constant.log_value),
-            ("log_constant_errors_", self._constant.error),
-            ("effective_samples_", self._constant.effective * self.n_samples),
-        ):
-            setattr(self, name, like(value.to(dtype), X))
-        return self
+    def _leave(
+        self, parameters: Parameters, constant: Constant, like_data: Callable[[Tensor], Array]
+    ) -> None:
+        self.weights_ = like_data(parameters.weights)
+        self.means_ = like_data(parameters.feet)
+        self.covariances_ = like_data(parameters.covariances)
+        self.log_constants_ = like_data(constant.log_value)
+        self.log_constant_errors_ = like_data(constant.error)
+        self.effective_samples_ = like_data(constant.effective * self.n_samples)
 
     def predict_proba(self, X: Array) -> Array:
         """The responsibilities (N, K) of the components; zeros at points that no geodesic reaches."""

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics import Solver
+from latentgeo.geodesics import Solver, first_variation
 from latentgeo.geodesics.energy import curve_energy
-from latentgeo.geometry.connection import solve
 from latentgeo.metrics import Metric
 from latentgeo.statistics.space import LatentSpace
 
@@ -50,23 +49,12 @@ def logarithms(
     points: Float[Tensor, "k n d"],
     curves: Float[Tensor, "k n t d"] | None = None,
 ) -> Logarithms:
-    """Solves the geodesics from all feet to their points in one batch, going on from curves if there are any.
-
-    The tangent is that of the first variation, Log_μ(y) = -G(μ)⁻¹ ∂/∂μ ½ d(μ, y)², the derivative of the discrete
-    energy by its first point, made as long as the geodesic. On metrics with folds that a curve of few segments
-    crosses, it is right within a few per cent, where the slope of a spline through the curve is off by tens.
-    """
+    """Solves the geodesics from all feet to their points in one batch, going on from curves if there are any."""
     k, n, d = points.shape
     start, end = feet[:, None].expand_as(points).reshape(-1, d), points.reshape(-1, d)
     space = LatentSpace(metric, solver)
     joined = space.join(start, end, None if curves is None else curves.flatten(0, 1))
-    slope = _slope_of_energy(metric, joined.curves)
-    matrix = metric(feet)[:, None].expand(k, n, d, d).flatten(0, 1)
-    tangent = -solve(matrix, slope[..., None])[..., 0]
-    norm = metric.norm(start, tangent)
-    scale = torch.where(norm > 0, joined.length / torch.where(norm > 0, norm, 1), 0)
-    scale = torch.where(norm.isfinite() & joined.length.isfinite(), scale, torch.nan)
-    values = (scale[:, None] * tangent).double().reshape(k, n, d)
+    values = first_variation.logarithms(metric, joined.curves, joined.length).double().reshape(k, n, d)
     return Logarithms(feet, points, values, joined.curves.unflatten(0, (k, n)), joined.status.reshape(k, n))
 
 
@@ -145,15 +133,3 @@ def _lines(feet: Tensor, points: Tensor, count: int) -> Float[Tensor, "k n t d"]
     start = feet[:, None, None]
     lines = start + share * (points[:, :, None] - start)
     return torch.cat([lines[:, :, :-1], points[:, :, None]], dim=2)
-
-
-def _slope_of_energy(metric: Metric, curves: Float[Tensor, "b t d"]) -> Float[Tensor, "b d"]:
-    """The derivative of the discrete energy by the first point of each curve."""
-    objective = curve_energy(metric, curves[:, 0], curves[:, -1])
-    slopes = []
-    for some in curves.split(objective.curves_at_once(curves.shape[1], 4)):
-        with torch.enable_grad():
-            foot = some[:, 0].detach().clone().requires_grad_()
-            energy = objective.energy(torch.cat([foot[:, None], some[:, 1:]], dim=1))
-            slopes += torch.autograd.grad(energy.sum(), foot)
-    return torch.cat(slopes)

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geodesics import Solver, Status, expmap
+from latentgeo.geodesics.first_variation import logarithms
 from latentgeo.geodesics.graph import NeighborGraph
-from latentgeo.geodesics.spline import velocity_at_start
 from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
@@ -102,10 +102,8 @@ class LatentSpace(Space):
         return Joined(result.length, result.points, result.status)
 
     def velocity(self, curves: Float[Tensor, "n k m"], length: Float[Tensor, " n"]) -> Float[Tensor, "n m"]:
-        """See :class:`Space`; the derivative of a spline, as long as the geodesic."""
-        velocity = velocity_at_start(curves)
-        norm = self.norm(curves[:, 0], velocity)
-        return torch.where(norm > 0, length / torch.where(norm > 0, norm, 1), 0)[:, None] * velocity
+        """See :class:`Space`; by the first variation."""
+        return logarithms(self._metric, curves, length)
 
     def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         """See :class:`Space`."""
