@@ -22,7 +22,7 @@ benchmark: .venv/.installed  ## every benchmark, on decoders it trains itself; d
 	for name in geodesic_speed accuracy growth metric_speed memory training_speed; do \
 		OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
-	for name in many_latents gaussian_speed log_likelihood distance_matrix cluster_scaling; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in many_latents gaussian_speed log_likelihood distance_matrix cluster_scaling landmarks; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -1,8 +1,7 @@
 """Freed memory on dask workers: kept for the next tensors while they compute, given back as dask wants it after.
 
 Dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``. With that set, glibc returns every block above 128 KiB to
-the system when it is freed, and each large tensor is paid for anew, page by page: geodesics took 1.9 times the
-processor time, four tenths of it in the kernel.
+the system when it is freed, and each large tensor is paid for anew, page by page, by the kernel.
 """
 
 from __future__ import annotations

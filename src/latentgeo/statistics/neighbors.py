@@ -33,8 +33,8 @@ class GeodesicKNeighborsClassifier(ClassifierMixin, BaseEstimator):
 
     Geodesics from every query to every one of N points would be N a query. Only those are solved that a lower bound
     of the distance does not rule out, in the order of the bounds: with an immersion F, as pull-back metrics have,
-    the chord |F(x) - F(y)|, as no curve is shorter. On the digits of ``reference_model("digits")``, whose decoder
-    folds, the 5 nearest of 400 take about 6 geodesics, and are those that 400 would find. A metric without an
+    the chord |F(x) - F(y)|, as no curve is shorter: few geodesics more than neighbours, on the digits of
+    ``reference_model("digits")``, and the neighbours are those that all N would find. A metric without an
     immersion is bounded by the triangle inequality with pivots, whose distances to all points are found by ``fit``;
     this is exact as far as the solver's geodesics are the shortest.
 
