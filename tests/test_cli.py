@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
-import os
 
 import pytest
 
 from latentgeo import cli
-from latentgeo.experiments import Criterion, Result, demo
-
-SCORES = {"f_measure": 0.9, "purity": 0.9, "adjusted_rand": 0.8}
-
-
-def result(passed: bool) -> Result:
-    criterion = Criterion("Large enough.", 2.0 if passed else 0.5, ">=", 1.0)
-    numbers = {"k-means": {"geodesic": SCORES, "Euclidean": SCORES}}
-    return Result("demo", "A title", {}, (0,), numbers, (criterion,))
+from latentgeo.experiments import Criterion, Result
+from latentgeo.experiments.studies import demo
 
 
 @pytest.fixture
 def runs(monkeypatch):
-    """Stands in for the demo: remembers its config, and ends as it is told."""
+    """Stands in for the runs of experiments: remembers what was asked for, and ends as it is told."""
     calls = []
 
-    def fake(config, *, out, progress):
-        calls.append((config, out))
+    def fake(experiment, config, place, *, out):
+        calls.append((config, place, out))
         if isinstance(fake.ending, BaseException):
-            out.mkdir(exist_ok=True)
-            (out / "metric-map.png").write_text("")
             raise fake.ending
-        return result(fake.ending)
+        criterion = Criterion("Large enough.", 2.0 if fake.ending else 0.5, ">=", 1.0)
+        return Result(experiment.name, "A title", {}, (0,), {}, (criterion,))
 
     fake.ending = True
     fake.calls = calls
-    monkeypatch.setattr(demo, "run", fake)
+    monkeypatch.setattr(cli, "run", fake)
     return fake
 
 
@@ -46,19 +36,23 @@ def test_status_tells_whether_every_criterion_was_met(runs, tmp_path, capsys, pa
     printed = capsys.readouterr().out
     assert ("NOT MET" in printed) is not passed
     assert str(tmp_path / "index.html") in printed
-    assert str(tmp_path / "metrics.json") in printed
 
 
 def test_options_reach_the_config(runs, tmp_path):
     options = ["--data", "mnist", "--data-dir", "here", "--seed", "7", "--classes", "3", "4", "7"]
     cli.main(["demo", *options, "--out", str(tmp_path / "o")])
-    (config, out), *_ = runs.calls
-    assert (config.data, str(config.data_dir), config.seed, config.classes) == ("mnist", "here", 7, (3, 4, 7))
-    assert config.training == demo.MNIST.training
+    (config, place, out), *_ = runs.calls
+    assert (config.data, str(place.data_dir), config.seeds, config.classes) == (
+        "mnist",
+        "here",
+        (7,),
+        (3, 4, 7),
+    )
+    assert config.training == demo.EXPERIMENT.presets["standard"].training
     assert out == tmp_path / "o"
     cli.main(["demo"])
-    assert runs.calls[1][0] == demo.DIGITS
-    assert str(runs.calls[1][1]) == "latentgeo-demo"
+    assert runs.calls[1][0] == demo.EXPERIMENT.presets["quick"]
+    assert str(runs.calls[1][2]) == "latentgeo-demo"
 
 
 @pytest.mark.parametrize(
@@ -90,12 +84,9 @@ def test_missing_data_end_with_two_and_the_loaders_sentence(tmp_path, capsys, mo
     options = ["--data", "mnist", "--data-dir", str(tmp_path), "--out", str(tmp_path / "o")]
     assert cli.main(["demo", *options]) == 2
     assert "train-images-idx3-ubyte.gz is not in" in capsys.readouterr().err
-    assert not (tmp_path / "o").exists()
 
 
-def test_a_folder_that_cannot_be_made_ends_with_two(tmp_path, capsys, monkeypatch):
-    tiny = dataclasses.replace(demo.DIGITS, per_class=20)
-    monkeypatch.setattr(demo, "DIGITS", tiny)
+def test_a_folder_that_cannot_be_made_ends_with_two(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main(["demo", "--out", str(tmp_path / "file" / "o")]) == 2
     assert "latentgeo: --out: " in capsys.readouterr().err
@@ -103,16 +94,14 @@ def test_a_folder_that_cannot_be_made_ends_with_two(tmp_path, capsys, monkeypatc
 
 def test_ctrl_c_ends_with_130_and_tells_what_was_kept(runs, tmp_path, capsys):
     runs.ending = KeyboardInterrupt()
-    (tmp_path / "older.png").write_text("")
-    os.utime(tmp_path / "older.png", (0, 0))
     assert cli.main(["demo", "--out", str(tmp_path)]) == 130
-    assert f"Interrupted; kept in {tmp_path}: metric-map.png\n" in capsys.readouterr().err
+    assert f"Interrupted in demo; figures are in {tmp_path}" in capsys.readouterr().err
 
 
 def test_list_names_every_experiment_in_a_line(capsys):
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["demo", *(e.name for e in cli.EXPERIMENTS)]
+    assert [line.split()[0] for line in lines] == [e.name for e in cli.EXPERIMENTS]
     assert all(len(line.split()) > 3 for line in lines)
 
 

@@ -188,11 +188,25 @@ def test_jobs_come_back_in_order_here_and_on_a_cluster() -> None:
         assert run_jobs(square, items, client=client) == run_jobs(square, items) == [9, 1, 4, 1]
 
 
-def test_failed_job_is_reported_and_tried_once_more() -> None:
-    with pytest.warns(RuntimeWarning, match="1: OSError: no luck; trying once more"):
+def test_failed_job_is_tried_once_more_and_reported() -> None:
+    with pytest.warns(RuntimeWarning, match="1: OSError: no luck; the second try succeeded"):
         assert run_jobs(FailsOnce(), [1]) == [1]
-    with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="no luck"):
+    with pytest.raises(OSError, match="no luck"):
         run_jobs(FailsOnce(2), [1])
+
+
+def test_failed_job_of_a_cluster_is_tried_once_more_and_reported(tmp_path: Path) -> None:
+    def after_a_try(file: Path) -> int:  # local, so that it travels by value
+        if file.exists():
+            return 7
+        file.touch()
+        raise OSError("no luck")
+
+    with (
+        connected(None, 1) as client,
+        pytest.warns(RuntimeWarning, match="OSError: no luck; the second try succeeded"),
+    ):
+        assert run_jobs(after_a_try, [tmp_path / "tried"], client=client) == [7]
 
 
 def test_model_is_trained_once_and_again_where_anything_differs(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The documented experiments: each a name, a frozen config, and a study that gives a result with criteria."""
 
-from latentgeo.experiments import demo
 from latentgeo.experiments.criteria import Criterion
 from latentgeo.experiments.experiment import Config, Experiment, Findings, Place
 from latentgeo.experiments.record import Record
@@ -19,6 +18,5 @@ __all__ = [
     "Record",
     "Result",
     "UnusableData",
-    "demo",
     "run",
 ]

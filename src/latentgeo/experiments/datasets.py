@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from latentgeo.data import LabelledImages, load_digits, load_mnist
+from latentgeo.data import LabelledImages, load_cifar10, load_digits, load_mnist
 from latentgeo.experiments.experiment import Place
 from latentgeo.experiments.result import UnusableData
 
@@ -14,19 +14,19 @@ _TEST_DIGITS = 297  # of the 1797 embedded ones, drawn once and for all
 
 
 def load_images(
-    data: Literal["digits", "mnist"],
+    data: Literal["digits", "mnist", "cifar10"],
     split: Literal["train", "test"],
     place: Place,
     *,
     classes: tuple[int, ...] | None = None,
     per_class: int | None = None,
 ) -> LabelledImages:
-    """Handwritten digits of some classes.
+    """Images of some classes.
 
     Args:
-        data: "digits", 8 x 8 and embedded, of which 1500 are for training; or "mnist".
+        data: "digits", 8 x 8 and embedded, of which 1500 are for training; "mnist"; or "cifar10", in colours.
         split: which part.
-        place: where MNIST lies.
+        place: where MNIST and CIFAR-10 lie.
         classes: None for all ten.
         per_class: how many of each, the first ones; None for all.
 
@@ -36,6 +36,8 @@ def load_images(
     try:
         if data == "mnist":
             every = load_mnist(split, data_dir=place.data_dir)
+        elif data == "cifar10":
+            every = load_cifar10(split, data_dir=place.data_dir)
         else:
             digits = load_digits()
             order = torch.randperm(len(digits.labels), generator=torch.Generator().manual_seed(0))

@@ -82,6 +82,7 @@ class Experiment(Generic[C]):
         presets: "quick" on the embedded digits or a subset, two minutes on two cores at most; "standard" on MNIST,
             about an hour; "full" with the documented settings.
         study: computes, leaves figures and tables in the record, and says what it found.
+        introduction: for the head of the page, plain text.
     """
 
     name: str
@@ -89,3 +90,4 @@ class Experiment(Generic[C]):
     source: str
     presets: Mapping[Preset, C]
     study: Callable[[C, Place, Record], Findings]
+    introduction: str = ""

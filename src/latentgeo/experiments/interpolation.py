@@ -41,6 +41,28 @@ class JoinedPairs:
         return self.lengths / self.straight_lengths
 
 
+def pairs_of_classes(
+    latents: Float[Tensor, "n d"], labels: np.ndarray, num_pairs: int, *, random_state: int
+) -> tuple[list[tuple[int, int]], Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+    """Random points of different classes, in turn from every combination of two classes.
+
+    Args:
+        latents: (N, d) points.
+        labels: (N,) their classes.
+        num_pairs: B.
+        random_state: seed of the draws.
+
+    Returns:
+        The classes of the two ends of each pair, and the ends, (B, d) each.
+    """
+    random = np.random.RandomState(random_state)
+    combinations = itertools.combinations(np.unique(labels).tolist(), 2)
+    classes = list(itertools.islice(itertools.cycle(combinations), num_pairs))
+    rows = [[int(random.choice(np.flatnonzero(labels == c))) for c in pair] for pair in classes]
+    start, end = latents[torch.tensor(rows, device=latents.device).T]
+    return classes, start, end
+
+
 def join_classes(
     metric: Metric,
     latents: Float[Tensor, "n d"],
@@ -51,7 +73,7 @@ def join_classes(
     random_state: int,
     num_steps: int = 256,
 ) -> JoinedPairs:
-    """Joins random points of different classes, in turn from every combination of two classes.
+    """Joins the pairs of :func:`pairs_of_classes`.
 
     Args:
         metric: the metric.
@@ -65,11 +87,7 @@ def join_classes(
     Returns:
         The pairs; failures to converge are in it, and not warned of.
     """
-    random = np.random.RandomState(random_state)
-    combinations = itertools.combinations(np.unique(labels).tolist(), 2)
-    classes = list(itertools.islice(itertools.cycle(combinations), num_pairs))
-    rows = [[int(random.choice(np.flatnonzero(labels == c))) for c in pair] for pair in classes]
-    start, end = latents[torch.tensor(rows, device=latents.device).T]
+    classes, start, end = pairs_of_classes(latents, labels, num_pairs, random_state=random_state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         result = geodesic(metric, start, end, solver=solver)

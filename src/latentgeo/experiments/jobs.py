@@ -48,7 +48,7 @@ def run_jobs(
 ) -> list[R]:
     """The results of a function for every item, in the order of the items.
 
-    A job that fails is reported by a warning and tried once more; the second failure ends the run.
+    A job that fails is tried once more, where it is, and reported by a warning; the second failure ends the run.
 
     Args:
         function: of one item, seeded by it; for a cluster it must be importable there.
@@ -60,37 +60,32 @@ def run_jobs(
     Returns:
         One result for each item, the same wherever they ran.
     """
-    wanted = list(items)
-    numbered = range(len(wanted))
-    finished: Iterator[tuple[int, R]] = (
-        ((i, _twice(function, wanted[i])) for i in numbered)
-        if client is None
-        else on_cluster(client, _Numbered(function, wanted), numbered, retries=1)
+    job = _Job(function, list(items))
+    numbers = range(len(job.items))
+    finished = (
+        ((n, job(n)) for n in numbers) if client is None else on_cluster(client, job, numbers, retries=0)
     )
     results: dict[int, R] = {}
-    bar = tqdm(total=len(wanted), desc=label, unit="job", disable=not progress, dynamic_ncols=True)
-    with bar:
-        for i, result in finished:
-            results[i] = result
+    with tqdm(total=len(numbers), desc=label, unit="job", disable=not progress, dynamic_ncols=True) as bar:
+        for n, (result, complaint) in finished:
+            results[n] = result
+            if complaint:
+                warnings.warn(complaint, RuntimeWarning, stacklevel=2)
             bar.update()
-    return [results[i] for i in numbered]
+    return [results[n] for n in numbers]
 
 
-class _Numbered(Generic[T, R]):
+class _Job(Generic[T, R]):
     """The function of an item's number: results come back in any order, and items need not be hashable."""
 
     def __init__(self, function: Callable[[T], R], items: list[T]) -> None:
-        self._function, self._items = function, items
+        self.function, self.items = function, items
 
-    def __call__(self, number: int) -> R:
-        return self._function(self._items[number])
-
-
-def _twice(function: Callable[[T], R], item: T) -> R:
-    try:
-        return function(item)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the second time it is raised
-        warnings.warn(
-            f"{item}: {type(error).__name__}: {error}; trying once more", RuntimeWarning, stacklevel=3
-        )
-        return function(item)
+    def __call__(self, number: int) -> tuple[R, str]:
+        """The result, and what is to be said of a first try that failed."""
+        item = self.items[number]
+        try:
+            return self.function(item), ""
+        except Exception as error:  # noqa: BLE001 - whatever it is, the second time it is raised
+            complaint = f"{item}: {type(error).__name__}: {error}; the second try succeeded"
+            return self.function(item), complaint

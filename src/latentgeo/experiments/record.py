@@ -1,12 +1,15 @@
-"""What an experiment leaves behind on its way: figures and tables, each as soon as it is there."""
+"""What an experiment leaves behind on its way: figures and tables, each as soon as it is there, and its time."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure as Drawing
+from tqdm.auto import tqdm
 
 from latentgeo.experiments.result import Figure
 
@@ -18,16 +21,20 @@ class Record:
 
     Args:
         folder: it is made.
+        progress: whether to say which stage has begun.
 
     Attributes:
         figures: in the order in which they were left.
         tables: the names of the CSV files.
+        seconds: of each stage that has ended.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, progress: bool = False) -> None:
         self.folder = folder
         self.figures: list[Figure] = []
         self.tables: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
         folder.mkdir(parents=True, exist_ok=True)
 
     def figure(self, drawing: Drawing, file: str, *, title: str, caption: str, alt: str) -> None:
@@ -55,3 +62,11 @@ class Record:
             writer.writeheader()
             writer.writerows(rows)
         self.tables.append(file)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """A part of the study that takes a while, from entering to leaving."""
+        began = time.perf_counter()
+        with tqdm(bar_format="{desc}: {elapsed}", desc=name, disable=not self._progress):
+            yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began

@@ -39,7 +39,7 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
     settings = dataclasses.asdict(config)
     text = json.dumps(plain(settings), indent=2, ensure_ascii=False)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
-    record = Record(out)
+    record = Record(out, progress=place.progress)
     began = time.perf_counter()
     skipped = ""
     with warnings.catch_warnings(record=True) as caught:
@@ -48,6 +48,7 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
             findings = experiment.study(config, place, record)
         except UnusableData as error:
             skipped, findings = str(error), Findings(numbers={}, criteria=())
+    seconds = time.perf_counter() - began - sum(record.seconds.values())
     remarks = list(findings.remarks)
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):
@@ -56,7 +57,7 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     result = Result(
         name=experiment.name,
-        title=experiment.summary,
+        title=experiment.summary[0].upper() + experiment.summary[1:],
         source=experiment.source,
         settings=settings,
         seeds=config.seeds,
@@ -64,12 +65,13 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
         criteria=findings.criteria,
         figures=tuple(record.figures),
         tables=tuple(record.tables),
-        seconds={"all": time.perf_counter() - began},
+        seconds={**record.seconds, "other" if record.seconds else "all": seconds},
         environment=environment(torch.device(place.device)),
         deviations=findings.deviations,
         remarks=tuple(dict.fromkeys(remarks)),
         skipped=skipped,
     )
-    (out / "index.html").write_text(page(result, out, introduction=experiment.source), encoding="utf-8")
+    words = experiment.introduction or experiment.source
+    (out / "index.html").write_text(page(result, out, introduction=words), encoding="utf-8")
     result.write_json(out / "metrics.json")
     return result

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,7 +17,20 @@ from torch import Tensor, nn
 
 from latentgeo.experiments.experiment import Place
 from latentgeo.experiments.result import plain
-from latentgeo.models import VAE, Autoencoder, ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, RBFPrecision
+from latentgeo.models import (
+    VAE,
+    Autoencoder,
+    ConvDecoder,
+    ConvEncoder,
+    LeNet5Decoder,
+    LeNet5Encoder,
+    MLPDecoder,
+    MLPEncoder,
+    NetworkStd,
+    RBFPrecision,
+    ResNet18Decoder,
+    ResNet18Encoder,
+)
 from latentgeo.training import (
     ELBO,
     BurdaSchedule,
@@ -26,9 +42,10 @@ from latentgeo.training import (
 )
 from latentgeo.training.evaluation import Objective
 from latentgeo.training.loop import Callback
-from latentgeo.training.rbf_vae import RBFVAEConfig, rbf_vae, train_rbf_vae
+from latentgeo.training.rbf_vae import HIDDEN, RBFVAEConfig, rbf_vae, train_rbf_vae
 
-_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
+_CHECKPOINT = "checkpoint.safetensors"  # of fit
+_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "softplus": nn.Softplus, "silu": nn.SiLU}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +54,9 @@ class Recipe:
 
     Attributes:
         latents: d.
-        hidden: layers of the encoder; the decoder mirrors them. Ignored by "conv".
-        activation: of hidden layers.
-        network: "mlp", or "conv" for :class:`ConvEncoder` and :class:`ConvDecoder`.
+        hidden: layers of the encoder; the decoder mirrors them. "resnet18" has its one width here.
+        activation: of hidden layers; "conv" has its own.
+        network: "mlp", or "conv" for :class:`ConvEncoder` and :class:`ConvDecoder`, "lenet5" and "resnet18" alike.
         kind: "vae", or "autoencoder", trained on its reconstructions alone.
         likelihood: of the decoder's output; an autoencoder is trained on it too.
         posterior: of a VAE.
@@ -55,8 +72,8 @@ class Recipe:
 
     latents: int
     hidden: tuple[int, ...] = (200, 200)
-    activation: Literal["relu", "elu", "tanh", "softplus"] = "relu"
-    network: Literal["mlp", "conv"] = "mlp"
+    activation: Literal["relu", "elu", "tanh", "softplus", "silu"] = "relu"
+    network: Literal["mlp", "conv", "lenet5", "resnet18"] = "mlp"
     kind: Literal["vae", "autoencoder"] = "vae"
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
     posterior: Literal["diagonal", "chain", "grid"] = "diagonal"
@@ -81,17 +98,23 @@ class Trained:
 def build(recipe: Recipe, event: torch.Size) -> VAE | Autoencoder:
     """The untrained model of a recipe for images (channels, height, width), which an MLP takes as rows."""
     activation = _ACTIVATIONS[recipe.activation]
+    shape, d, posterior = tuple(event), recipe.latents, recipe.posterior
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if recipe.network == "conv":
-            encoder: nn.Module = ConvEncoder(tuple(event), recipe.latents, posterior=recipe.posterior)
-            decoder: nn.Module = ConvDecoder(recipe.latents, tuple(event))
+            encoder: nn.Module = ConvEncoder(shape, d, posterior=posterior)
+            decoder: nn.Module = ConvDecoder(d, shape)
+        elif recipe.network == "lenet5":
+            encoder = LeNet5Encoder(shape, d, activation=activation, posterior=posterior)
+            decoder = LeNet5Decoder(d, shape, activation=activation)
+        elif recipe.network == "resnet18":
+            (width,) = recipe.hidden
+            encoder = ResNet18Encoder(shape, d, width=width, activation=activation, posterior=posterior)
+            decoder = ResNet18Decoder(d, shape, width=width, activation=activation)
         else:
             size = event.numel()
-            encoder = MLPEncoder(
-                size, recipe.latents, hidden=recipe.hidden, activation=activation, posterior=recipe.posterior
-            )
-            decoder = MLPDecoder(recipe.latents, size, hidden=recipe.hidden[::-1], activation=activation)
+            encoder = MLPEncoder(size, d, hidden=recipe.hidden, activation=activation, posterior=posterior)
+            decoder = MLPDecoder(d, size, hidden=recipe.hidden[::-1], activation=activation)
         if recipe.kind == "autoencoder":
             return Autoencoder(encoder, decoder)
         return VAE(encoder, decoder, likelihood=recipe.likelihood)
@@ -114,20 +137,20 @@ def train(
         images: (N, channels, height, width); an MLP is trained on their rows of pixels.
         place: where the cache is, and the device.
         validation: held-out images, for the history; does not change the model.
-        callback: of :func:`latentgeo.training.fit`. With one the cache is left alone, so that it sees every step.
+        callback: of :func:`latentgeo.training.fit`. With one training begins anew, so that it sees every step; the
+            model is kept all the same.
 
     Returns:
         The model in eval mode, on the device, and its history.
     """
     model = build(recipe, images.shape[1:]).to(place.device)
-    data = images if recipe.network == "conv" else images.flatten(1)
-    if validation is not None and recipe.network != "conv":
-        validation = validation.flatten(1)
+    data = _taken(recipe, images)
+    if validation is not None:
+        validation = _taken(recipe, validation)
     folder = place.cache / "models" / _key(recipe, data, validation)
-    if callback is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(plain(dataclasses.asdict(recipe)), indent=2)
-        (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(plain(dataclasses.asdict(recipe)), indent=2)
+    (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
     history = fit(
         model,
         data,
@@ -142,11 +165,37 @@ def train(
         validation=validation,
         callback=callback,
         seed=recipe.seed,
-        checkpoint_dir=None if callback is not None else folder,
+        checkpoint_dir=folder,
         resume=callback is None,
         progress=place.progress,
     )
     return Trained(model, history)
+
+
+def train_along(recipe: Recipe, epochs: Sequence[int], images: Tensor, place: Place) -> list[Trained]:
+    """A model after each of some numbers of epochs, in one training.
+
+    Each is the one that :func:`train` gives for the recipe with so many epochs, and is kept as such.
+
+    Args:
+        recipe: the model; its own number of epochs does not matter.
+        epochs: rising numbers.
+        images: (N, channels, height, width).
+        place: where the cache is, and the device.
+    """
+    stages: list[Trained] = []
+    before: Path | None = None
+    data = _taken(recipe, images)
+    for count in epochs:
+        stage = dataclasses.replace(recipe, epochs=count)
+        folder = place.cache / "models" / _key(stage, data, None)
+        if before is not None and not (folder / _CHECKPOINT).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(before / _CHECKPOINT, folder / ".copied")
+            (folder / ".copied").replace(folder / _CHECKPOINT)
+        stages.append(train(stage, images, place))
+        before = folder
+    return stages
 
 
 def train_stochastic(
@@ -175,6 +224,52 @@ def train_stochastic(
     file.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(file, model)
     return model
+
+
+def train_network_std(
+    config: RBFVAEConfig, images: Float[Tensor, "n c h w"], place: Place, *, seed: int, min_std: float
+) -> VAE:
+    """The model of :func:`train_stochastic` with a network for σ in place of the RBF precision.
+
+    The network mirrors that of the mean. It too is fitted to the frozen mean, for as many epochs as that.
+
+    Args:
+        config: see :func:`train_stochastic`; its centres and their widths do not matter.
+        images: (N, channels, height, width) in [0, 1].
+        place: where the cache is, and the device.
+        seed: of all that is drawn.
+        min_std: the floor under σ, in grey levels.
+
+    Returns:
+        The model in eval mode, on the device.
+    """
+    model, rows = train_stochastic(config, images, place, seed=seed), images.flatten(1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        variance = NetworkStd(2, rows.shape[1], hidden=HIDDEN[::-1], activation=nn.Tanh, min_std=min_std)
+    model.variance = variance.to(place.device)
+    model.encoder.requires_grad_(False)
+    model.decoder.requires_grad_(False)
+    folder = place.cache / "models" / _key(f"{config!r} seed {seed} network above {min_std}", rows, None)
+    fit(
+        model,
+        rows,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        optimizer=torch.optim.Adam(variance.parameters(), lr=config.learning_rate, fused=True),
+        seed=seed,
+        checkpoint_dir=folder,
+        resume=True,
+        progress=place.progress,
+    )
+    model.encoder.requires_grad_(True)
+    model.decoder.requires_grad_(True)
+    return model
+
+
+def _taken(recipe: Recipe, images: Tensor) -> Tensor:
+    """Images as the network takes them: a perceptron wants rows of pixels."""
+    return images.flatten(1) if recipe.network == "mlp" else images
 
 
 def _key(recipe: object, data: Tensor, validation: Tensor | None) -> str:

@@ -40,20 +40,27 @@ def image_strip(axes: Axes, images: Array, *, limits: tuple[float, float] = (0.0
     return _tiled(axes, _array(images)[None], limits, "n")
 
 
-def image_grid(axes: Axes, images: Array, *, limits: tuple[float, float] = (0.0, 1.0)) -> AxesImage:
+def image_grid(
+    axes: Axes,
+    images: Array,
+    *,
+    names: Sequence[str] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> AxesImage:
     """Draws images in rows and columns, and takes the frame and ticks away.
 
     Args:
         axes: where to draw.
         images: (rows, columns, height, width) or (rows, columns, 1, height, width) grey levels, or (rows, columns, 3,
             height, width) colours in [0, 1], as of :func:`latentgeo.diagnostics.latent_traversal`.
+        names: one a row, written before it.
         limits: the grey levels shown as black and as white.
 
     Returns:
         The image of the whole grid, in colours; the gaps are transparent.
 
     Raises:
-        ValueError: another shape, no image, or values that are not finite.
+        ValueError: another shape, no image, values that are not finite, or not one name a row.
 
     Example:
         >>> import numpy as np
@@ -61,7 +68,14 @@ def image_grid(axes: Axes, images: Array, *, limits: tuple[float, float] = (0.0,
         >>> image_grid(Figure().subplots(), np.zeros((2, 10, 8, 8))).get_array().shape
         (17, 89, 4)
     """
-    return _tiled(axes, _array(images), limits, "rows, columns")
+    values = _array(images)
+    if names is not None and len(names) != len(values):
+        raise ValueError(f"names: expected one for each of {len(values)} rows, got {len(names)}")
+    drawn = _tiled(axes, values, limits, "rows, columns")
+    if names is not None:
+        axes.set_yticks(_middles(values), names)
+        axes.tick_params(axis="y", length=0)
+    return drawn
 
 
 def decoded_strips(
@@ -104,26 +118,26 @@ def decoded_strips(
     if curves.ndim != 3 or not curves.numel():
         raise ValueError(f"curves: expected shape (rows, n, d) with points, got {tuple(curves.shape)}")
     rows, n = curves.shape[:2]
-    for name, words in (("names", names), ("captions", captions)):
-        if words is not None and len(words) != rows:
-            raise ValueError(f"{name}: expected one for each of {rows} rows, got {len(words)}")
+    if captions is not None and len(captions) != rows:
+        raise ValueError(f"captions: expected one for each of {rows} rows, got {len(captions)}")
     with torch.no_grad():
         decoded: Any = decode(curves.flatten(0, 1))
         values: Tensor = decoded.mean if isinstance(decoded, torch.distributions.Distribution) else decoded
     images = values.reshape(rows, n, *(image_shape or values.shape[1:]))
-    drawn = image_grid(axes, images, limits=limits)
-    height, width = images.shape[-2:]
-    middles = np.arange(rows) * (height + _gap(width)) + (height - 1) / 2
-    if names is not None:
-        axes.set_yticks(middles, names)
-        axes.tick_params(axis="y", length=0)
-    for middle, caption in zip(middles, captions or (), strict=False):
+    drawn = image_grid(axes, images, names=names, limits=limits)
+    for middle, caption in zip(_middles(_array(images)), captions or (), strict=False):
         axes.text(1.01, middle, caption, transform=axes.get_yaxis_transform(), va="center_baseline")
     return drawn
 
 
 def _array(images: Array) -> np.ndarray:
     return images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+
+
+def _middles(images: np.ndarray) -> np.ndarray:
+    """Where the middle of each row of images (rows, ..., height, width) is drawn."""
+    height, width = images.shape[-2:]
+    return np.arange(len(images)) * (height + _gap(width)) + (height - 1) / 2
 
 
 def _gap(width: int) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from latentgeo.models import VAE, MLPDecoder, MLPEncoder
 from latentgeo.training import fit, fit_precision
 
-_HIDDEN = (64, 32)
+HIDDEN = (64, 32)  # of the encoder; the decoder mirrors them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class RBFVAEConfig:
 def rbf_vae(features: int) -> VAE:
     """The model before it is trained: tanh networks 64-32 and 32-64, two latents, means through a sigmoid."""
     return VAE(
-        MLPEncoder(features, 2, hidden=_HIDDEN, activation=nn.Tanh),
-        MLPDecoder(2, features, hidden=_HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
+        MLPEncoder(features, 2, hidden=HIDDEN, activation=nn.Tanh),
+        MLPDecoder(2, features, hidden=HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
         likelihood="gaussian",
     )
 

@@ -6,36 +6,25 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
 from latentgeo import MinimizeEnergy, expected_pullback_metric
-from latentgeo.data import LabelledImages, load_digits, load_mnist
-from latentgeo.experiments import demo_figures
 from latentgeo.experiments.criteria import Criterion
-from latentgeo.experiments.environment import environment
+from latentgeo.experiments.datasets import load_images
+from latentgeo.experiments.experiment import Config, Experiment, Findings, Place
 from latentgeo.experiments.interpolation import JoinedPairs, join_classes, unevenness
 from latentgeo.experiments.latent_clusters import euclidean_clusters, geodesic_clusters
-from latentgeo.experiments.page import page
-from latentgeo.experiments.result import Figure, Result, UnusableData
-from latentgeo.experiments.stages import Stages
+from latentgeo.experiments.record import Record
+from latentgeo.experiments.studies import demo_figures
+from latentgeo.experiments.trained import train_stochastic
 from latentgeo.models import VAE
 from latentgeo.plots import COLORS
-from latentgeo.training.rbf_vae import RBFVAEConfig, train_rbf_vae
+from latentgeo.training.rbf_vae import RBFVAEConfig
 
-NAME = "demo"
-SUMMARY = "a small VAE on three digits: its metric, its geodesics, and k-means along them"
-
-_INTRODUCTION = (
-    "A variational autoencoder with two latent dimensions was trained on handwritten digits, without their classes. "
-    "Its decoder gives every latent point a mean image and a standard deviation that grows away from the data; both "
-    "together measure latent curves by how much the decoded image changes along them."
-)
 _SOLVER = MinimizeEnergy(max_steps=1000)
 _CLUSTERING_SOLVER = MinimizeEnergy(num_segments=16, tol=1e-2)
 _CENTER_TOL = 1e-2  # labels no longer change where centres move less
@@ -44,156 +33,82 @@ _LENGTH_ERROR = 1e-3  # relative, of two lengths measured differently
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig:
+class DemoConfig(Config):
     """The settings of the demo; the defaults are those for the embedded digits.
 
     Attributes:
-        data: "digits", 8 x 8 and embedded, or "mnist".
-        data_dir: where MNIST lies.
         classes: which digits.
         per_class: how many of each to train on; None for all.
-        seed: of everything that is drawn.
-        device: where to compute.
         training: of the model.
         resolution: cells of the map along its longer side.
         num_pairs: how many pairs of points of different classes are joined.
         num_clustered: how many of the training points are clustered.
     """
 
-    data: Literal["digits", "mnist"] = "digits"
-    data_dir: Path | None = None
     classes: tuple[int, ...] = (0, 1, 2)
     per_class: int | None = None
-    seed: int = 0
-    device: str = "cpu"
     training: RBFVAEConfig = RBFVAEConfig(epochs=200, batch_size=50)  # noqa: RUF009 - frozen
     resolution: int = 160
     num_pairs: int = 24
     num_clustered: int = 120
 
     def __post_init__(self) -> None:
-        if self.data not in ("digits", "mnist"):
-            raise ValueError(f"data: expected 'digits' or 'mnist', got {self.data!r}")
         few, many = len(set(self.classes)), len(COLORS)
         if few != len(self.classes) or not 2 <= few <= many or not set(self.classes) <= set(range(10)):
             raise ValueError(f"classes: expected 2 to {many} different digits, got {self.classes}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed: expected an integer from 0 to 2**32 - 1, got {self.seed}")
+        if len(self.seeds) != 1:
+            raise ValueError(f"seeds: expected one, got {self.seeds}")
         combinations = len(list(itertools.combinations(self.classes, 2)))
         if self.num_pairs < combinations:
             raise ValueError(f"num_pairs: expected at least {combinations}, got {self.num_pairs}")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            sentence = str(error).splitlines()[0]
-            raise ValueError(f"device: {self.device!r} is not to be had: {sentence}") from error
 
 
-DIGITS = DemoConfig()
-MNIST = DemoConfig(
-    data="mnist",
-    per_class=1000,
-    # at a rate of 1e-2 one seed in eight collapses to a curve
-    training=RBFVAEConfig(epochs=60, batch_size=100, learning_rate=3e-3),
-    num_clustered=300,
-)
-
-
-def run(config: DemoConfig, *, out: Path, progress: bool = False) -> Result:
-    """Runs the demo and leaves figures, ``metrics.json`` and ``index.html`` in a folder, each as soon as it is there.
-
-    Args:
-        config: the settings.
-        out: the folder; it is made, and the files of an earlier run in it are replaced.
-        progress: whether to show a bar.
-
-    Returns:
-        The result that was written.
-
-    Raises:
-        UnusableData: the data are missing, corrupt or too few.
-        OSError: the folder cannot be written.
-    """
-    device = torch.device(config.device)
-    figures: list[Figure] = []
-
-    def keep(drawing: Drawing, figure: Figure) -> None:
-        drawing.savefig(out / figure.file, dpi=160, bbox_inches="tight", pad_inches=0.05)
-        figures.append(figure)
-
-    with Stages(5, progress=progress) as stages:
-        with stages.stage("training"):
-            data = _load(config)
-            out.mkdir(parents=True, exist_ok=True)
-            for stale in ("metrics.json", "index.html"):
-                (out / stale).unlink(missing_ok=True)
-            shape = data.images.shape[2:]
-            images = data.images.flatten(1).to(device)
-            classes = data.labels.numpy()
-            model, loss = train_rbf_vae(images, config.training, seed=config.seed, device=device)
-            with torch.no_grad():
-                latents = model.encode(images).mean
-            metric = expected_pullback_metric(model.decode)
-        with stages.stage("geodesics"):
-            joined = join_classes(
-                metric, latents, classes, config.num_pairs, solver=_SOLVER, random_state=config.seed
-            )
-            decoded = _decoded(model, joined)
-        with stages.stage("pictures"):
-            along, across = (float(unevenness(images).mean()) for images in decoded)
-            background = demo_figures.Background.around(metric, latents, joined, config.resolution)
-            keep(*demo_figures.metric_figure(background, latents, classes))
-            keep(*demo_figures.geodesics_figure(background, latents, classes, joined))
-            keep(*demo_figures.strips_figure(model.decoder, _strips(joined), shape, (along, across)))
-        with stages.stage("clusters"):
-            chosen = np.random.RandomState(config.seed).permutation(len(latents))[: config.num_clustered]
-            points, truth = latents[torch.from_numpy(chosen).to(device)], classes[chosen]
-            euclidean = euclidean_clusters(points, truth, random_state=config.seed)
-            riemannian = geodesic_clusters(
-                metric, points, truth, solver=_CLUSTERING_SOLVER, tol=_CENTER_TOL, random_state=config.seed
-            )
-            keep(*demo_figures.clusters_figure(background, points, truth, riemannian, kind="geodesic"))
-            keep(*demo_figures.clusters_figure(background, points, truth, euclidean, kind="Euclidean"))
-        numbers = {
-            "Training": {
-                "images": len(images),
-                "pixels": images.shape[1],
-                "loss of the last epoch": loss,
-            },
-            "Standard deviation of the decoder": _standard_deviations(model, latents),
-            "Geodesics": _compared(joined, decoded),
-            "k-means": {
-                "points": len(points),
-                "geodesic": dataclasses.asdict(riemannian.scores),
-                "Euclidean": dataclasses.asdict(euclidean.scores),
-            },
-        }
-        name = "MNIST" if config.data == "mnist" else "embedded"
-        result = Result(
-            name=NAME,
-            title=f"Geometry of a latent space of {name} digits {', '.join(map(str, config.classes))}",
-            settings=dataclasses.asdict(config),
-            seeds=(config.seed,),
-            numbers=numbers,
-            criteria=_criteria(numbers),
-            figures=tuple(figures),
-            remarks=tuple(f"Geodesic k-means: {sentence}" for sentence in riemannian.remarks),
-            environment=environment(device),
+def study(config: DemoConfig, place: Place, record: Record) -> Findings:
+    """Trains, draws the metric and geodesics on it, and clusters by both distances."""
+    (seed,) = config.seeds
+    device = torch.device(place.device)
+    data = load_images(config.data, "train", place, classes=config.classes, per_class=config.per_class)
+    images, classes = data.images.flatten(1).to(device), data.labels.numpy()
+    with record.stage("training"):
+        model = train_stochastic(config.training, data.images, place, seed=seed)
+        with torch.no_grad():
+            latents = model.encode(images).mean
+    metric = expected_pullback_metric(model.decode)
+    with record.stage("geodesics"):
+        joined = join_classes(metric, latents, classes, config.num_pairs, solver=_SOLVER, random_state=seed)
+        decoded = _decoded(model, joined)
+    with record.stage("pictures"):
+        along, across = (float(unevenness(images).mean()) for images in decoded)
+        background = demo_figures.Background.around(metric, latents, joined, config.resolution)
+        demo_figures.metric_figure(record, background, latents, classes)
+        demo_figures.geodesics_figure(record, background, latents, classes, joined)
+        demo_figures.strips_figure(
+            record, model.decoder, _strips(joined), data.images.shape[2:], (along, across)
         )
-        with stages.stage("page"):
-            # the seconds of this last stage are not in what it writes
-            result = dataclasses.replace(result, seconds=dict(stages.seconds))
-            (out / "index.html").write_text(page(result, out, introduction=_INTRODUCTION), encoding="utf-8")
-            result.write_json(out / "metrics.json")
-    return result
-
-
-def _load(config: DemoConfig) -> LabelledImages:
-    try:
-        every = load_mnist("train", data_dir=config.data_dir) if config.data == "mnist" else load_digits()
-        return every.of_classes(config.classes, per_class=config.per_class)
-    except (FileNotFoundError, ValueError) as error:
-        raise UnusableData(str(error)) from error
+    with record.stage("clusters"):
+        chosen = np.random.RandomState(seed).permutation(len(latents))[: config.num_clustered]
+        points, truth = latents[torch.from_numpy(chosen).to(device)], classes[chosen]
+        euclidean = euclidean_clusters(points, truth, random_state=seed)
+        riemannian = geodesic_clusters(
+            metric, points, truth, solver=_CLUSTERING_SOLVER, tol=_CENTER_TOL, random_state=seed
+        )
+        demo_figures.clusters_figure(record, background, points, truth, riemannian, kind="geodesic")
+        demo_figures.clusters_figure(record, background, points, truth, euclidean, kind="Euclidean")
+    numbers = {
+        "Training": {"images": len(images), "pixels": images.shape[1]},
+        "Standard deviation of the decoder": _standard_deviations(model, latents),
+        "Geodesics": _compared(joined, decoded),
+        "k-means": {
+            "points": len(points),
+            "geodesic": dataclasses.asdict(riemannian.scores),
+            "Euclidean": dataclasses.asdict(euclidean.scores),
+        },
+    }
+    return Findings(
+        numbers=numbers,
+        criteria=_criteria(numbers),
+        remarks=tuple(f"Geodesic k-means: {sentence}" for sentence in riemannian.remarks),
+    )
 
 
 def _decoded(model: VAE, joined: JoinedPairs) -> tuple[Tensor, Tensor]:
@@ -266,3 +181,30 @@ def _criteria(numbers: Mapping[str, Mapping[str, Any]]) -> tuple[Criterion, ...]
             10.0,
         ),
     )
+
+
+EXPERIMENT = Experiment(
+    name="demo",
+    summary="a small VAE on three digits: its metric, its geodesics, and k-means along them",
+    source="after Arvanitidis, Hansen, Hauberg, arXiv:1710.11379",
+    presets={
+        "quick": DemoConfig(),
+        "standard": DemoConfig(
+            data="mnist",
+            per_class=1000,
+            # at a rate of 1e-2 one seed in eight collapses to a curve
+            training=RBFVAEConfig(epochs=60, batch_size=100, learning_rate=3e-3),
+            num_clustered=300,
+        ),
+        "full": DemoConfig(
+            data="mnist",
+            training=RBFVAEConfig(epochs=60, batch_size=100, learning_rate=3e-3),
+            num_pairs=240,
+            num_clustered=1000,
+        ),
+    },
+    study=study,
+    introduction="A variational autoencoder with two latent dimensions was trained on handwritten digits, without "
+    "their classes. Its decoder gives every latent point a mean image and a standard deviation that grows away from "
+    "the data; both together measure latent curves by how much the decoded image changes along them.",
+)

@@ -17,7 +17,7 @@ from torch import Tensor
 from latentgeo import Metric
 from latentgeo.experiments.interpolation import JoinedPairs
 from latentgeo.experiments.latent_clusters import LatentClusters
-from latentgeo.experiments.result import Figure
+from latentgeo.experiments.record import Record
 from latentgeo.plots import (
     MARKERS,
     PALE,
@@ -77,24 +77,25 @@ class Background:
         return figure, axes
 
 
-def metric_figure(background: Background, latents: Tensor, labels: np.ndarray) -> tuple[Drawing, Figure]:
+def metric_figure(record: Record, background: Background, latents: Tensor, labels: np.ndarray) -> None:
     """The map, with the encoded data on it."""
     drawing, axes = background.draw(cmap="cividis")
     latent_scatter(axes, latents, labels, names=_names(labels), size=9.0)
     _legend(drawing, axes)
-    return drawing, Figure(
+    record.figure(
+        drawing,
         "metric-map.png",
-        "The metric",
-        "How much area in image space a unit of latent area has. Dots are encoded images. Bright ridges, where "
-        "images change fast or where there are no data, are expensive to cross.",
-        "Heat map of the square root of det G over the latent plane, with the encoded digits as dots in one group "
-        "for each class and bright ridges between the groups.",
+        title="The metric",
+        caption="How much area in image space a unit of latent area has. Dots are encoded images. Bright "
+        "ridges, where images change fast or where there are no data, are expensive to cross.",
+        alt="Heat map of the square root of det G over the latent plane, with the encoded digits as dots in "
+        "one group for each class and bright ridges between the groups.",
     )
 
 
 def geodesics_figure(
-    background: Background, latents: Tensor, labels: np.ndarray, joined: JoinedPairs
-) -> tuple[Drawing, Figure]:
+    record: Record, background: Background, latents: Tensor, labels: np.ndarray, joined: JoinedPairs
+) -> None:
     """Geodesics against straight lines."""
     drawing, axes = background.draw()
     latent_scatter(axes, latents, labels, names=_names(labels), size=5.0)
@@ -103,22 +104,24 @@ def geodesics_figure(
     curves(axes, geodesics)
     _legend(drawing, axes)
     shorter = 100 * (1 - float(joined.length_ratios.mean()))
-    return drawing, Figure(
+    record.figure(
+        drawing,
         "geodesics.png",
-        "Geodesics against straight lines",
-        f"{len(lines)} of {len(joined.lines)} random pairs of digits of different classes. Measured in image "
+        title="Geodesics against straight lines",
+        caption=f"{len(lines)} of {len(joined.lines)} random pairs of digits of different classes. Measured in image "
         f"space, the geodesics are {shorter:.1f}% shorter on average.",
-        f"Latent plane with {len(lines)} curved geodesics and the dashed straight lines between the same "
+        alt=f"Latent plane with {len(lines)} curved geodesics and the dashed straight lines between the same "
         "points; the geodesics bend around the dark parts of the map.",
     )
 
 
 def strips_figure(
+    record: Record,
     decode: Callable[[Tensor], Tensor],
     strips: Mapping[tuple[int, int], Strip],
     shape: Sequence[int],
     unevenness: tuple[float, float],
-) -> tuple[Drawing, Figure]:
+) -> None:
     """Decoded images along both, in two rows for each pair of classes, with their lengths."""
     drawing = Drawing(figsize=(6.4, 1.35 * len(strips)), layout="constrained")
     for axes, strip in zip(
@@ -133,25 +136,28 @@ def strips_figure(
             captions=[f"length {length:.2f}" for length in strip.lengths],
         )
     pairs = ", ".join(f"{a} to {b}" for a, b in strips)
-    return drawing, Figure(
+    record.figure(
+        drawing,
         "strips.png",
-        "Decoded images on the way",
-        f"From {pairs}: above at equal steps along the geodesic, below along the straight line, and the lengths of "
-        f"both. Over all pairs, the largest change from one image to the next is {unevenness[0]:.1f} times the mean "
-        f"change along geodesics, and {unevenness[1]:.1f} times along straight lines.",
-        f"Rows of decoded digits, from {pairs}; of each two rows the upper one follows the geodesic, the lower one "
-        "the straight line; behind each row is its length.",
+        title="Decoded images on the way",
+        caption=f"From {pairs}: above at equal steps along the geodesic, below along the straight line, and the "
+        "lengths of both. Over all pairs, the largest change from one image to the next is "
+        f"{unevenness[0]:.1f} times the mean change along geodesics, and {unevenness[1]:.1f} times along "
+        "straight lines.",
+        alt=f"Rows of decoded digits, from {pairs}; of each two rows the upper one follows the geodesic, the "
+        "lower one the straight line; behind each row is its length.",
     )
 
 
 def clusters_figure(
+    record: Record,
     background: Background,
     points: Tensor,
     labels: np.ndarray,
     found: LatentClusters,
     *,
     kind: Literal["geodesic", "Euclidean"],
-) -> tuple[Drawing, Figure]:
+) -> None:
     """Clusters by colour, classes by shape."""
     drawing, axes = background.draw()
     clusters(axes, points, found.labels, found.centers, classes=labels)
@@ -159,13 +165,14 @@ def clusters_figure(
         handles=_shapes(labels), loc="outside lower center", ncols=5, frameon=False, handletextpad=0.2
     )
     scores = found.scores
-    return drawing, Figure(
+    record.figure(
+        drawing,
         f"clusters-{kind.lower()}.png",
-        f"k-means by {kind} distance",
-        f"Colour is the cluster, shape the class, stars are the centres. F-measure {scores.f_measure:.3f}, "
+        title=f"k-means by {kind} distance",
+        caption=f"Colour is the cluster, shape the class, stars are the centres. F-measure {scores.f_measure:.3f}, "
         f"purity {scores.purity:.3f}, adjusted Rand index {scores.adjusted_rand:.3f}.",
-        f"Latent plane with {len(points)} points in {len(found.centers)} colours, the clusters by {kind} distance, "
-        "and a star at each centre; the shapes of the points tell their classes.",
+        alt=f"Latent plane with {len(points)} points in {len(found.centers)} colours, the clusters by "
+        "{kind} distance, and a star at each centre; the shapes of the points tell their classes.",
     )
 
 
