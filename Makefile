@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test benchmark lint types check clean
+.PHONY: demo test docs benchmark lint types check clean
 .DEFAULT_GOAL := test
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -16,6 +16,9 @@ demo: .venv/.installed  ## train a small VAE on embedded digits, draw its geodes
 
 test: .venv/.installed  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+docs: .venv/.installed  ## the documentation in docs/_build/html, with every example of the gallery run
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 benchmark: .venv/.installed  ## every benchmark, on decoders it trains itself; data from LATENTGEO_DATA; an hour
 	$(BIN)/python -m pip install --quiet --no-deps stochman==0.3.0

@@ -37,7 +37,7 @@ class ChainNormal(PrecisionNormal):
 
     References:
         Malagò, Peşte and Sârbu, Variational AutoEncoder: An Introduction and Recent Perspectives (slides,
-            Romanian Institute of Science and Technology).
+        Romanian Institute of Science and Technology).
         Rue and Held, Gaussian Markov Random Fields, 2005.
 
     Examples:

@@ -51,7 +51,7 @@ class GridNormal(PrecisionNormal):
 
     References:
         Malagò, Peşte and Sârbu, Variational AutoEncoder: An Introduction and Recent Perspectives (slides,
-            Romanian Institute of Science and Technology).
+        Romanian Institute of Science and Technology).
         Abend, Harley and Kanal, Classification of Binary Random Patterns, 1965 (Markov meshes).
         Rue and Held, Gaussian Markov Random Fields, 2005.
 

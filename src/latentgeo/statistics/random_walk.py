@@ -31,7 +31,7 @@ def random_walk(
     generator: torch.Generator | None = None,
     progress: bool = False,
 ) -> Float[Tensor, "steps *batch d"]:
-    """Random walks from latent points, of which one step takes the time s² = ``step_size``².
+    """Random walks from latent points, of which one step takes the time s² for s = ``step_size``.
 
     A step draws v and goes from z to
 
