@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import warnings
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from latentgeo.experiments import (
 )
 from latentgeo.experiments.experiment import starting_at
 from latentgeo.experiments.jobs import connected, run_jobs
-from latentgeo.experiments.trained import Recipe, train
+from latentgeo.experiments.trained import Recipe, train, train_along
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +224,18 @@ def test_model_is_trained_once_and_again_where_anything_differs(tmp_path: Path) 
     assert len(list((tmp_path / "cache" / "models").iterdir())) == 3
 
 
+def test_stages_of_one_training_are_the_models_of_as_many_epochs(tmp_path: Path) -> None:
+    images = torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(latents=2, hidden=(8,), epochs=9)
+    stages = train_along(recipe, (1, 3), images, place(tmp_path / "along"))
+    for epochs, stage in zip((1, 3), stages, strict=True):
+        alone = train(dataclasses.replace(recipe, epochs=epochs), images, place(tmp_path / f"alone {epochs}"))
+        assert len(stage.history) == epochs
+        assert stage.history.losses == alone.history.losses
+        for a, b in zip(stage.model.parameters(), alone.model.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
 def test_names_are_those_of_the_documents() -> None:
     names = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(names)) == len(names)
@@ -232,6 +245,8 @@ def test_names_are_those_of_the_documents() -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
 def test_quick_preset_meets_its_criteria(experiment: Experiment, tmp_path: Path) -> None:
     result = run(experiment, experiment.presets["quick"], place(tmp_path), out=tmp_path / experiment.name)
+    if result.skipped and experiment.name == "frey-faces":
+        pytest.skip("the file is the user's to bring")
     assert [str(criterion) for criterion in result.criteria if not criterion.passed] == []
     assert result.passed
     assert result.criteria

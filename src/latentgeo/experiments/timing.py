@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 R = TypeVar("R")
 
@@ -33,3 +35,26 @@ def timed(run: Callable[[], R], device: torch.device | str) -> tuple[R, float]:
     answer = run()
     torch.cuda.synchronize(device)
     return answer, time.perf_counter() - began
+
+
+def row_by_row_seconds(
+    decode: Callable[[Float[Tensor, "n d"]], Float[Tensor, "n ..."]],
+    z: Float[Tensor, " d"],
+    rows: int,
+    device: torch.device | str,
+) -> float:
+    """What a Jacobian would take by a backward pass for each output, from the seconds of some of them.
+
+    Args:
+        decode: the decoder.
+        z: (d,) where.
+        rows: of how many outputs, evenly spread.
+        device: as of :func:`timed`.
+    """
+    leaf = z[None].clone().requires_grad_()
+    outputs = decode(leaf).flatten()
+    chosen = outputs[torch.linspace(0, len(outputs) - 1, rows, device=z.device).long()]
+    _, seconds = timed(
+        lambda: [torch.autograd.grad(output, leaf, retain_graph=True) for output in chosen], device
+    )
+    return seconds * len(outputs) / rows

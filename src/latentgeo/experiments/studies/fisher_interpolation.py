@@ -149,7 +149,7 @@ def study(config: FisherInterpolationConfig, place: Place, record: Record) -> Fi
             "share of pairs with a larger one on the geodesic, by seed": shares,
             "mean step, sampled geodesic over straight line of samples, by seed": rougher,
             "variability of images in the middle of the geodesic over that at its ends, by seed": variable,
-            "root mean square difference of log deviations": float(
+            "difference of log deviations within pairs, mean": float(
                 np.mean([row["difference of log deviations"] for row in rows])
             ),
         },
@@ -214,7 +214,7 @@ def _draw_ways(record: Record, ways: _Ways, shape: tuple[int, ...]) -> None:
     times = torch.linspace(0, ways.images.shape[2] - 1, _STRIP).round().long()
     shown = ways.images[:, :_SHOWN, times].cpu()
     count = shown.shape[1]
-    drawing = Figure(figsize=(7.4, 3.2 * count), layout="constrained")
+    drawing = Figure(figsize=(6.6, 2.9 * count), layout="constrained")
     for k, axes in enumerate(drawing.subplots(count, 1, squeeze=False)[:, 0]):
         pictures = shown[:, k]
         image_grid(axes, pictures.unflatten(2, shape))

@@ -121,10 +121,10 @@ def study(config: GraphGeodesicsConfig, place: Place, record: Record) -> Finding
             "pairs": len(rows),
             "points of the graph": len(data.labels),
             "mean excess of length over the geodesic, by neighbours": {
-                n: float(x.mean()) for n, x in excess.items()
+                str(n): float(x.mean()) for n, x in excess.items()
             },
             "90% of pairs have at most the excess, by neighbours": {
-                n: float(np.quantile(x, 0.9)) for n, x in excess.items()
+                str(n): float(np.quantile(x, 0.9)) for n, x in excess.items()
             },
             "mean excess, by seed": by_seed.mean(1).tolist(),
             "spread of the mean excess over seeds": float(by_seed.mean(1).std()),
@@ -135,9 +135,9 @@ def study(config: GraphGeodesicsConfig, place: Place, record: Record) -> Finding
                 (line < 0.99 * graph).mean()
             ),
             "seconds of the energy over those of the graph, by seed": faster,
-            "seconds a pair of the first seed, by neighbours, 0 the energy": first[3].seconds
-            if first
-            else {},
+            "seconds a pair of the first seed, by neighbours, 0 the energy": {
+                str(n): seconds for n, seconds in (first[3].seconds if first else {}).items()
+            },
         },
         criteria=(
             *(

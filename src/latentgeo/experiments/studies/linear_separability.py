@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,12 +33,12 @@ class LinearSeparabilityConfig(PaperConfig):
 
     Attributes:
         latents: dimensions k.
-        looked_at: epochs after which the classifiers are trained; the last one ends the training.
+        looked_at: epochs after which classifiers are trained; the last one ends the training, whatever `epochs`.
         num_classified: training images that classifiers see, the first ones; None for all.
     """
 
     latents: tuple[int, ...] = (10, 20, 30)
-    looked_at: tuple[int, ...] = (1, 2, 4, 7, 10)
+    looked_at: tuple[int, ...] = (1, 3, 10, 40)
     num_classified: int | None = 20_000
 
 
@@ -188,8 +188,8 @@ def _draw(
         drawing,
         "accuracies.png",
         title="Classification along training",
-        caption="Test accuracy of a logistic regression on posterior means, means and variances, and samples, after some "
-        "epochs of the training of the VAE, mean and spread over seeds. Dashed: on raw pixels.",
+        caption="Test accuracy of a logistic regression on posterior means, means and variances, and samples, after "
+        "some epochs of the training of the VAE, mean and spread over seeds. Dashed: on raw pixels.",
         alt="Three panels of rising curves, one a dimension; those of samples are lowest.",
     )
 

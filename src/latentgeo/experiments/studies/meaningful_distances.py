@@ -29,6 +29,7 @@ from latentgeo.plots import (
 from latentgeo.training.rbf_vae import RBFVAEConfig
 
 _SOLVER = MinimizeEnergy(num_segments=16, tol=1e-2)
+_DRAWN = 600  # latents in the figure
 _KINDS = ("Euclidean", "geodesic")
 
 
@@ -47,7 +48,7 @@ class MeaningfulDistancesConfig(Config):
     classes: tuple[int, ...] = (0, 1, 2)
     per_class: int | None = None
     training: RBFVAEConfig = RBFVAEConfig(epochs=60, batch_size=50)  # noqa: RUF009 - frozen
-    num_points: int = 40
+    num_points: int = 30
     resolution: int = 80
 
 
@@ -107,7 +108,10 @@ def study(config: MeaningfulDistancesConfig, place: Place, record: Record) -> Fi
         if seed == config.seeds[0]:
             clearest = _clearest(triples, distances)
             if clearest is not None:
-                _draw_teaser(record, metric, points, labels, clearest, config.resolution)
+                every = data.labels.numpy()
+                _draw_teaser(
+                    record, metric, points[torch.from_numpy(clearest)], latents, every, config.resolution
+                )
     record.table("triples.csv", rows)
     rates = np.array([[row[f"B nearer, {kind}"] for kind in _KINDS] for row in rows])
     _draw_rates(record, rates)
@@ -150,18 +154,18 @@ def _clearest(triples: _Triples, distances: dict[str, np.ndarray]) -> np.ndarray
 
 
 def _draw_teaser(
-    record: Record, metric: Metric, points: Tensor, labels: np.ndarray, triple: np.ndarray, resolution: int
+    record: Record, metric: Metric, triple: Tensor, latents: Tensor, labels: np.ndarray, resolution: int
 ) -> None:
-    a, *others = points[torch.from_numpy(triple).to(points.device)]
-    ends = torch.stack(others)
+    a, ends = triple[0], triple[1:]
     found = geodesic(metric, a, ends)
-    paths = found.at(torch.linspace(0, 1, 129).to(points))
+    paths = found.at(torch.linspace(0, 1, 129).to(triple))
     straight = (ends - a).norm(dim=1)
     drawing = Figure(figsize=(5.2, 5.2), layout="constrained")
     axes = drawing.subplots()
-    bounds = bounds_of(points, paths, margin=0.08)
+    bounds = bounds_of(latents, paths, margin=0.04)
     metric_map(axes, metric, bounds, resolution=resolution, cmap=PALE)
-    latent_scatter(axes, points, labels, names=[f"digit {label}" for label in np.unique(labels)], size=10.0)
+    names = [f"digit {label}" for label in np.unique(labels)]
+    latent_scatter(axes, latents[:_DRAWN], labels[:_DRAWN], names=names, size=7.0)
     straight_lines(axes, a.expand(2, 2), ends)
     for name, path, color, length, line in zip(
         "BC", paths, (GEODESIC, COLORS[3]), found.length, straight, strict=True
@@ -197,19 +201,20 @@ def _draw_rates(record: Record, rates: np.ndarray) -> None:
     """Rates (seeds, kinds)."""
     drawing = Figure(figsize=(3.6, 3.6), layout="constrained")
     axes = drawing.subplots()
-    axes.bar(range(len(_KINDS)), rates.mean(0), color=(STRAIGHT, GEODESIC), alpha=0.5, width=0.6)
+    for k, color in enumerate((STRAIGHT, GEODESIC)):
+        axes.plot([k - 0.25, k + 0.25], [rates[:, k].mean()] * 2, color=color, linewidth=3)
     for seed in rates:
         axes.plot(range(len(_KINDS)), seed, "o-", color="0.3", markersize=4, linewidth=0.8)
     axes.set_xticks(range(len(_KINDS)), _KINDS)
     axes.axhline(0.5, color="black", linestyle=":", linewidth=0.8)
-    axes.set(ylabel="share of triples with B nearer than C", ylim=(0.4, 1.0), xlim=(-0.6, len(_KINDS) - 0.4))
+    axes.set(ylabel="share of triples with B nearer than C", ylim=(0.48, 1.0), xlim=(-0.6, len(_KINDS) - 0.4))
     record.figure(
         drawing,
         "rates.png",
         title="How often a point of the same class is the nearer",
-        caption="Over all triples A, B of one class and C of another; bars are means over seeds, joined dots are one "
-        "seed, and the dotted line is chance.",
-        alt="Two bars, the right one for geodesic distance the higher.",
+        caption="Over all triples A, B of one class and C of another; thick lines are means over seeds, "
+        "joined dots are one seed, and the dotted line is chance.",
+        alt="Two thick lines, the right one for geodesic distance the higher.",
     )
 
 

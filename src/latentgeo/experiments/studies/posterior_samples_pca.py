@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -31,9 +32,11 @@ class PosteriorSamplesConfig(PaperConfig):
 
     Attributes:
         models: dimension k and activation of each.
+        looked_at: epochs; the last one ends the training, whatever `epochs`, and the first are shared with others.
     """
 
     models: tuple[tuple[int, Literal["relu", "elu"]], ...] = ((20, "relu"), (30, "relu"), (30, "elu"))
+    looked_at: tuple[int, ...] = (10, 40)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class _Latents:
     """Of the test set: eigenvalues of the posterior means and of samples (k,), and the means (N, k)."""
 
     model: PaperModel
+    epochs: int
     of_means: np.ndarray
     of_samples: np.ndarray
     means: torch.Tensor
@@ -60,7 +64,8 @@ class _Latents:
 
     @property
     def name(self) -> str:
-        return f"k = {self.model.latents}, {self.model.activation.upper()}"
+        activation = {"relu": "ReLU", "elu": "ELU"}[self.model.activation]
+        return f"k = {self.model.latents}, {activation}"
 
 
 def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findings:
@@ -71,7 +76,10 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
         for k, activation in config.models
         for seed in config.seeds
     ]
-    found = run_jobs(_latents, models, client=place.client, progress=place.progress, label="models")
+    along = run_jobs(
+        partial(_latents, config), models, client=place.client, progress=place.progress, label="models"
+    )
+    found = [stages[-1] for stages in along]
     record.table(
         "eigenvalues.csv",
         [
@@ -79,11 +87,13 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
                 "k": some.model.latents,
                 "activation": some.model.activation,
                 "seed": some.model.seed,
+                "epochs": some.epochs,
                 "component": i + 1,
                 "of means": float(some.of_means[i]),
                 "of samples": float(some.of_samples[i]),
             }
-            for some in found
+            for stages in along
+            for some in stages
             for i in range(some.model.latents)
         ],
     )
@@ -110,14 +120,15 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
         ]
     return Findings(
         numbers={
-            f"{some.name}, seed {some.model.seed}": {
+            f"{some.name}, seed {some.model.seed}, {some.epochs} epochs": {
                 "eigenvalues of samples": [float(some.of_samples.min()), float(some.of_samples.max())],
                 "informative components": int((some.of_means > _THRESHOLD).sum()),
                 "active units": int(some.active.sum()),
                 "mean of an inactive latent, largest": some.largest_offset,
                 "deviation of an inactive latent's mean, largest": some.largest_deviation,
             }
-            for some in found
+            for stages in along
+            for some in stages
         },
         criteria=(
             *near_one,
@@ -143,14 +154,20 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
                 documented="inactive components are close to 0",
             ),
         ),
-        deviations=(*NOT_WRITTEN, f"The slides name no epochs: {config.epochs} here."),
+        deviations=(*NOT_WRITTEN, f"The slides name no epochs: {config.looked_at[-1]} here."),
     )
 
 
-def _latents(model: PaperModel) -> _Latents:
-    codes = encoded(model.train(), model.rows("test"), seed=model.seed)
-    of_means, of_samples = (pca_spectrum(x).eigenvalues.cpu().numpy() for x in (codes.means, codes.samples))
-    return _Latents(model, of_means, of_samples, codes.means.cpu())
+def _latents(config: PosteriorSamplesConfig, model: PaperModel) -> list[_Latents]:
+    """At every stage."""
+    rows, found = model.rows("test"), []
+    for epochs, vae in zip(config.looked_at, model.train_along(config.looked_at), strict=True):
+        codes = encoded(vae, rows, seed=model.seed)
+        of_means, of_samples = (
+            pca_spectrum(x).eigenvalues.cpu().numpy() for x in (codes.means, codes.samples)
+        )
+        found.append(_Latents(model, epochs, of_means, of_samples, codes.means.cpu()))
+    return found
 
 
 def _draw_spectra(record: Record, shown: Sequence[_Latents]) -> None:
@@ -195,8 +212,8 @@ def _draw_pairs(record: Record, some: _Latents) -> None:
         drawing,
         "pairs.png",
         title="Pairs of latents",
-        caption=f"Posterior means (μᵢ, μⱼ) of {_POINTS} test images, {some.name}: the latents of largest variance and, "
-        "where there are any, inactive ones, which stay at 0 (orange).",
+        caption=f"Posterior means (μᵢ, μⱼ) of {_POINTS} test images, {some.name}: the latents of largest variance "
+        "and, where there are any, inactive ones, which stay at 0 (orange).",
         alt="A matrix of scatter plots: clouds for active pairs, thin lines at zero where one latent is inactive.",
     )
 
@@ -217,8 +234,8 @@ def _draw_correlations(record: Record, shown: Sequence[_Latents]) -> None:
         drawing,
         "correlations.png",
         title="Correlations of posterior means",
-        caption="Latents in the order of the variance of their means; the lines part active from inactive ones, whose "
-        "tiny variations may be correlated.",
+        caption="Latents in the order of the variance of their means; the lines part active from inactive ones, "
+        "whose tiny variations may be correlated.",
         alt="Square maps, red along the diagonal and pale elsewhere among active latents.",
     )
 
@@ -232,12 +249,13 @@ EXPERIMENT = Experiment(
             data="digits",
             seeds=(0,),
             hidden=(64, 64),
-            epochs=80,
-            learning_rate=5e-3,
+            batch_size=50,
+            learning_rate=2e-3,
+            looked_at=(40,),
             models=((20, "relu"), (20, "elu")),
         ),
         "standard": PosteriorSamplesConfig(),
-        "full": PosteriorSamplesConfig(seeds=tuple(range(10)), epochs=1000),
+        "full": PosteriorSamplesConfig(seeds=tuple(range(10)), looked_at=(10, 100, 1000)),
     },
     study=study,
 )

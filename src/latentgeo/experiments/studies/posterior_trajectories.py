@@ -25,6 +25,7 @@ from latentgeo.experiments.trained import Recipe, train
 from latentgeo.models import VAE
 
 _MOMENTS = 30  # at which the ten digits are looked at: evenly so many, and as many by equal ratios
+_EVERY = 4  # of the moments is drawn
 _PER_CLASS = 6
 _CLASS_COLORS = matplotlib.colormaps["tab10"]
 
@@ -194,12 +195,12 @@ def _draw_circles(
 
 
 def _draw_trajectories(record: Record, run: _Followed) -> None:
-    drawing = Figure(figsize=(5.2, 5.2), layout="constrained")
+    drawing = Figure(figsize=(4.8, 4.8), layout="constrained")
     axes = drawing.subplots()
     digits = np.arange(10)
     fading = 0.12 + 0.5 * run.steps / run.steps[-1]
-    for means, radii, alpha in zip(run.means, run.squared_radii, fading, strict=True):
-        _draw_circles(axes, means, radii, digits, float(alpha), fill=False)
+    for t in range(0, len(run.steps), _EVERY):
+        _draw_circles(axes, run.means[t], run.squared_radii[t], digits, float(fading[t]), fill=False)
     _draw_circles(axes, run.means[-1], run.squared_radii[-1], digits, 0.5)
     for digit in digits:
         axes.plot(*run.means[:, digit].T, color=_CLASS_COLORS(int(digit)), linewidth=1.2)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.optimize import linear_sum_assignment
 
 from latentgeo.diagnostics import active_units, encoded, pca_spectrum
 from latentgeo.experiments.criteria import Criterion
@@ -104,6 +106,9 @@ def study(config: SweepConfig, place: Place, record: Record) -> Findings:
             Criterion(claim, count, ">=", 10, documented=documented),
             Criterion("The same.", count, "<=", 20, documented=documented),
         ]
+    else:
+        fewest = float(min(mean.values()))
+        criteria.append(Criterion("Some components are informative; smallest number.", fewest, ">=", 2))
     if spreads:
         criteria.append(
             Criterion(
@@ -134,8 +139,8 @@ def study(config: SweepConfig, place: Place, record: Record) -> Findings:
         criteria=tuple(criteria),
         deviations=(
             *NOT_WRITTEN,
-            f"{config.epochs} epochs in place of 1000, and {len(config.seeds)} runs; the paper says 3 in its text and 10 "
-            "in its captions.",
+            f"{config.epochs} epochs in place of 1000, and {len(config.seeds)} runs; the paper says 3 in its text "
+            "and 10 in its captions.",
             f"The paper does not say how many samples the bound has in training: {config.num_samples} here"
             + (", one of them differentiated, drawn by its weight." if config.backward == "one" else "."),
         ),
@@ -210,8 +215,8 @@ def _draw_eigenvalues(record: Record, spectra: Sequence[_Spectrum]) -> None:
         drawing,
         "eigenvalues.png",
         title="Eigenvalues of posterior means",
-        caption="Principal components of the posterior means of the test set, mean over seeds, for each order α of the "
-        f"bound. Components above the dashed line, at {_THRESHOLD}, carry information.",
+        caption="Principal components of the posterior means of the test set, mean over seeds, for each order α of "
+        f"the bound. Components above the dashed line, at {_THRESHOLD}, carry information.",
         alt="Falling curves: eigenvalues stay high for some components and then drop to zero.",
     )
 
@@ -234,7 +239,8 @@ def _draw_counts(record: Record, counts: dict[tuple[int, float], list[int]]) -> 
             label=f"k = {k}",
         )
     axes.set_xticks(range(len(orders)), [order(alpha) for alpha in orders])
-    axes.set(xlabel="α", ylabel="informative components")
+    axes.set(xlabel="α", ylabel="informative components", ylim=(0, None))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     record.figure(
         drawing,
@@ -249,21 +255,19 @@ def _draw_counts(record: Record, counts: dict[tuple[int, float], list[int]]) -> 
 def _draw_loadings(record: Record, spectrum: _Spectrum) -> None:
     drawing = Figure(figsize=(4.4, 3.6), layout="constrained")
     axes = drawing.subplots()
-    largest = np.abs(spectrum.components).argmax(1)
-    columns = np.array(
-        sorted(range(len(largest)), key=lambda j: (list(largest).index(j) if j in largest else 99, j))
-    )
-    shown = axes.imshow(np.abs(spectrum.components)[:, columns], cmap="Greys", vmin=0, vmax=1)
+    loadings = np.abs(spectrum.components)
+    _, latents = linear_sum_assignment(loadings, maximize=True)
+    shown = axes.imshow(loadings[:, latents], cmap="Greys", vmin=0, vmax=1)
     axes.axhline(spectrum.informative.sum() - 0.5, color=COLORS[5], linewidth=1)
-    axes.set(xlabel="latent, in the order of components", ylabel="component", xticks=[], yticks=[])
+    axes.set(xlabel="latent, matched with components", ylabel="component", xticks=[], yticks=[])
     color_bar(axes, shown, label="|loading|")
     record.figure(
         drawing,
         "loadings.png",
         title="Principal components and axes",
         caption=f"Absolute loadings of the components on the latents, k = {spectrum.model.latents}, "
-        f"α = {order(spectrum.model.alpha)}, seed {spectrum.model.seed}. Above the line are the informative ones. Black "
-        "squares, one a row: a component is an axis.",
+        f"α = {order(spectrum.model.alpha)}, seed {spectrum.model.seed}. Above the line are the informative ones. "
+        "Black squares, one a row: a component is an axis.",
         alt="A matrix that is dark along its diagonal.",
     )
 
@@ -277,8 +281,9 @@ EXPERIMENT = Experiment(
             data="digits",
             seeds=(0,),
             hidden=(64, 64),
-            epochs=60,
-            learning_rate=5e-3,
+            epochs=40,
+            batch_size=50,
+            learning_rate=2e-3,
             latents=(30, 40),
             further_alphas=(0.0,),
         ),

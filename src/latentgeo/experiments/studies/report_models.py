@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -27,6 +27,7 @@ NAMES = {"autoencoder": "AE", "vae": "VAE"}
 KIND_COLORS = {"autoencoder": COLORS[5], "vae": COLORS[0]}
 
 _ROWS = 1000
+_NEIGHBORS, _JUDGED = 10_000, 500  # of data, and of images that are compared with them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,10 @@ class ReportModel:
         """The images as rows of pixels, where the model is."""
         return load_images(self.config.data, split, self.place).images.flatten(1).to(self.place.device)
 
+    def labels(self, split: Literal["train", "test"]) -> Int[Tensor, " n"]:
+        """Their classes."""
+        return load_images(self.config.data, split, self.place).labels
+
 
 def report_models(config: ReportConfig, place: Place) -> list[ReportModel]:
     """A plain and a variational model of every dimension and seed, in this order."""
@@ -130,3 +135,9 @@ def pixels(model: VAE | Autoencoder, z: Float[Tensor, "n d"]) -> Float[Tensor, "
             output = model.decode(rows)
             parts.append(output.mean if isinstance(output, Distribution) else output.sigmoid())
     return torch.cat(parts)
+
+
+def distance_to_data(images: Float[Tensor, "n features"], data: Float[Tensor, "m features"]) -> float:
+    """The root mean squared distance of pixels of (some) images from the nearest of (some) data, on average."""
+    nearest = torch.cdist(images[:_JUDGED], data[:_NEIGHBORS]).amin(1)
+    return float((nearest / data.shape[1] ** 0.5).mean())

