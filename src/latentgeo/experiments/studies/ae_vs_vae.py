@@ -113,11 +113,14 @@ def study(config: ReportConfig, place: Place, record: Record) -> Findings:
     return Findings(
         numbers={
             "log-likelihood of reconstructions": {
-                NAMES[kind]: {n: {"mean": float(v.mean()), "spread": float(v.std())} for n, v in some.items()}
+                NAMES[kind]: {
+                    f"{n} latents": {"mean": float(v.mean()), "spread": float(v.std())}
+                    for n, v in some.items()
+                }
                 for kind, some in ends.items()
             },
-            "bound": {n: {"mean": mean[n], "spread": float(v.std())} for n, v in bounds.items()},
-            "AE - VAE": gaps,
+            "bound": {f"{n} latents": {"mean": mean[n], "spread": float(v.std())} for n, v in bounds.items()},
+            "AE - VAE": {f"{n} latents": gap for n, gap in gaps.items()},
         },
         criteria=tuple(criteria),
         deviations=(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -223,7 +222,9 @@ def _draw_ways(record: Record, ways: _Ways, shape: tuple[int, ...]) -> None:
         axes.tick_params(axis="y", length=0)
         for row in _FRAMED:
             step = int(pictures[row].diff(dim=0).norm(dim=1).argmax())
-            _frame(axes, step * width - 0.5, row * height - 0.5, width + shape[1], shape[0])
+            corner, sides = (step * width - 0.5, row * height - 0.5), (width + shape[1], shape[0])
+            frame = Rectangle(corner, *sides, fill=False, color="red", linewidth=1.6)
+            axes.add_patch(frame).set_clip_on(False)
     record.figure(
         drawing,
         "ways.png",
@@ -232,12 +233,6 @@ def _draw_ways(record: Record, ways: _Ways, shape: tuple[int, ...]) -> None:
         "geodesic of the posteriors with a fresh sample at every step; its means. In red the largest step of a row.",
         alt="Two blocks of five rows of digits that change from one into another; in the last row of each the change "
         "is quicker than in the second.",
-    )
-
-
-def _frame(axes: Axes, x: float, y: float, width: float, height: float) -> None:
-    axes.add_patch(Rectangle((x, y), width, height, fill=False, color="red", linewidth=1.6)).set_clip_on(
-        False
     )
 
 

@@ -206,7 +206,7 @@ def _compared(
 
 
 def _draw_map(record: Record, metric: Metric, latents: Tensor, found: _Compared, judged: int) -> None:
-    drawing = Figure(figsize=(5.6, 5.4), layout="constrained")
+    drawing = Figure(figsize=(4.0, 4.0), layout="constrained")
     axes = drawing.subplots()
     energy, graph = (result.points[:_SHOWN] for result in (found.energy, found.graphs[judged]))
     image = metric_map(axes, metric, bounds_of(latents, energy, margin=0.08), cmap="cividis")
@@ -216,7 +216,7 @@ def _draw_map(record: Record, metric: Metric, latents: Tensor, found: _Compared,
     curves(axes, graph, color=_GRAPH, label="path of the graph")
     curves(axes, energy, color=GEODESIC, label="geodesic")
     axes.set(xlabel="$z_1$", ylabel="$z_2$")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False, fontsize=7)
     record.figure(
         drawing,
         "map.png",

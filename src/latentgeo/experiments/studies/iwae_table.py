@@ -243,7 +243,7 @@ def _draw(record: Record, found: Sequence[_Row], documented: Mapping[tuple[Metho
     for axes in (left, right):
         axes.set_xticks(range(len(every)), [f"K = {samples}" for samples in every])
     left.set_ylabel("log-likelihood, nats")
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     right.set_ylabel("active units")
     record.figure(
         drawing,

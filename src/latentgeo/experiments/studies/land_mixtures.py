@@ -210,8 +210,8 @@ def _sample(job: _Job) -> _Sample:
         metric: Metric = LocalPCAMetric(z[: config.num_points], bandwidth=_BANDWIDTH, rho=_RHO)
     else:
         labels = torch.arange(count) % 2
-        y = torch.randn(count, 2, generator=generator, dtype=torch.float64) * torch.tensor([1.0, 0.2])
-        y[:, 1] += torch.where(labels == 0, 0.6, -0.6)
+        y = torch.randn(count, 2, generator=generator, dtype=torch.float64) * torch.tensor([1.5, 0.25])
+        y[:, 1] += torch.where(labels == 0, 0.8, -0.8)
         z = _bent(y, _BEND)
         metric = pullback_metric(lambda z: _bent(z, -_BEND))
     n = config.num_points

@@ -121,8 +121,8 @@ def study(config: NoiseRobustnessConfig, place: Place, record: Record) -> Findin
         | {f"mean spread of codes, {name}": spread for name, spread in spreads.items()},
         criteria=tuple(clearer if config.data == "mnist" else nearer),
         remarks=(
-            f"Codes spread by {spreads['AE']:.2f} with the AE and by {spreads['VAE']:.2f} with the VAE, as a mean over "
-            "axes: the same absolute noise is not the same disturbance.",
+            f"Codes spread by {spreads['AE']:.2f} with the AE and by {spreads['VAE']:.2f} with the VAE, as a mean "
+            "over axes: the same absolute noise is not the same disturbance.",
         ),
         deviations=(
             "The report disturbs one digit and judges by eye; here a classifier judges many. It does not say "

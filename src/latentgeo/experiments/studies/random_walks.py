@@ -240,7 +240,7 @@ def _draw_radii(record: Record, walks: dict[Kind, Walks]) -> None:
 
 
 def _draw_plane(record: Record, metric: Metric, codes: Tensor, walks: dict[Kind, Walks]) -> None:
-    drawing = Figure(figsize=(10.5, 3.6), layout="constrained")
+    drawing = Figure(figsize=(8.2, 2.9), layout="constrained")
     panels = drawing.subplots(1, 4, width_ratios=(1, 1, 1, 1))
     bounds = bounds_of(codes, margin=0.15)
     for axes, (kind, found) in zip(panels, walks.items(), strict=False):
@@ -252,7 +252,7 @@ def _draw_plane(record: Record, metric: Metric, codes: Tensor, walks: dict[Kind,
     for (kind, found), color in zip(walks.items(), COLORS, strict=False):
         panels[3].plot(found.inside, color=color, label=kind)
     panels[3].set(xlabel="step", title="share inside", ylim=(0, 1.02), box_aspect=1)
-    panels[3].legend(frameon=False)
+    panels[3].legend(frameon=False, fontsize=7)
     record.figure(
         drawing,
         "plane.png",
@@ -265,7 +265,7 @@ def _draw_plane(record: Record, metric: Metric, codes: Tensor, walks: dict[Kind,
 
 _MNIST = RandomWalkConfig(
     data="mnist",
-    recipe=Recipe(latents=4, network="lenet5", activation="tanh", epochs=10),
+    recipe=Recipe(latents=4, network="lenet5", activation="tanh", epochs=5),
     step_size=0.5,
     per_class=1000,
     training=RBFVAEConfig(epochs=60, batch_size=100, learning_rate=3e-3),

@@ -99,16 +99,15 @@ def study(config: SweepConfig, place: Place, record: Record) -> Findings:
                 documented=_ALIGNED,
             ),
         ]
-        count = mean[smallest, 1.0]
-        documented = "around 15 (slides)"
+        count, documented = mean[smallest, 1.0], "around 15 (slides)"
         claim = f"Of {smallest} components 10 to 20 are informative with α = 1; mean number."
         criteria += [
-            Criterion(claim, count, ">=", 10, documented=documented),
-            Criterion("The same.", count, "<=", 20, documented=documented),
+            Criterion(claim, count, ">=", 10.0, documented=documented),
+            Criterion("The same.", count, "<=", 20.0, documented=documented),
         ]
     else:
         fewest = float(min(mean.values()))
-        criteria.append(Criterion("Some components are informative; smallest number.", fewest, ">=", 2))
+        criteria.append(Criterion("Some components are informative; smallest number.", fewest, ">=", 2.0))
     if spreads:
         criteria.append(
             Criterion(

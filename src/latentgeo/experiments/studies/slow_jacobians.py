@@ -283,7 +283,7 @@ EXPERIMENT = Experiment(
             data="mnist",
             cases=_cases(
                 replace(_CIFAR10, recipe=_resnet18(64, 1, 20), per_class=250),
-                Case(data="mnist", recipe=_lenet5(10)),
+                Case(data="mnist", recipe=_lenet5(5)),
                 (256, 64, 4),
             ),
         ),

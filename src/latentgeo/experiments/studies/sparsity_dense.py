@@ -113,12 +113,18 @@ def study(config: SparsityDenseConfig, place: Place, record: Record) -> Findings
         criteria=(
             Criterion(
                 "Some of 16 latents are inactive; fewest over seeds.",
-                min(inactive),
+                float(min(inactive)),
                 ">=",
-                config.fewest,
+                float(config.fewest),
                 documented="8 of 16",
             ),
-            Criterion("The same; most over seeds.", max(inactive), "<=", config.most, documented="8 of 16"),
+            Criterion(
+                "The same; most over seeds.",
+                float(max(inactive)),
+                "<=",
+                float(config.most),
+                documented="8 of 16",
+            ),
             Criterion(
                 "Where a latent is inactive its posterior is the prior; smallest mean variance.",
                 float(idle.min(initial=1.0)),
@@ -131,15 +137,15 @@ def study(config: SparsityDenseConfig, place: Place, record: Record) -> Findings
                 "inactive one, the worst seed.",
                 min(ratios),
                 ">=",
-                10,
+                10.0,
                 documented="0.945 / 1.6e-4",
             ),
             *(
                 Criterion(
                     f"With {name} sparsity is gone; most latents with more noise than signal, over seeds.",
-                    max(counts),
+                    float(max(counts)),
                     "<=",
-                    0,
+                    0.0,
                     documented="the sparsity phenomenon disappears",
                 )
                 for name, counts in noisy.items()
