@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure as Drawing
+from PIL import Image
 from tqdm.auto import tqdm
 
 from latentgeo.experiments.result import Figure
@@ -47,7 +49,12 @@ class Record:
             caption: what is to be seen, for a reader who sees it.
             alt: the same for one who does not.
         """
-        drawing.savefig(self.folder / file, dpi=_DPI, bbox_inches="tight", pad_inches=0.05)
+        drawn = io.BytesIO()
+        drawing.savefig(drawn, dpi=_DPI, bbox_inches="tight", pad_inches=0.05)
+        # maps are a third as large in 256 colours, and look the same
+        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            self.folder / file, optimize=True
+        )
         self.figures.append(Figure(file, title, caption, alt))
 
     def table(self, file: str, rows: Sequence[Mapping[str, object]]) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import nn
 
 from latentgeo.experiments.criteria import Criterion
@@ -165,6 +166,7 @@ def _draw_reconstructions(record: Record, config: ReportConfig, curves: list[_Cu
                     linewidth=1,
                     label=NAMES[c.model.kind] if first else None,
                 )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="epoch", title=f"{latents} latents")
     row[0].set_ylabel("log p(x | z), nats")
     row[-1].legend(frameon=False)
@@ -185,6 +187,7 @@ def _draw_bounds(record: Record, config: ReportConfig, curves: list[_Curves]) ->
             if c.bound and c.model.latents == latents:
                 label = f"{latents} latents" if c.model.seed == config.seeds[0] else None
                 axes.plot(range(1, config.epochs + 1), c.bound, color=color, linewidth=1, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="lower bound, nats")
     axes.legend(frameon=False)
     record.figure(
@@ -224,7 +227,7 @@ EXPERIMENT = Experiment(
     source="Ravaux, Adler, Auto-encoding Variational Bayes, figures 2 to 7",
     presets={
         "quick": ReportConfig(hidden=100, latents=(3, 10), epochs=40),
-        "standard": ReportConfig(data="mnist", epochs=8, seeds=(0, 1, 2)),
+        "standard": ReportConfig(data="mnist", epochs=5, seeds=(0, 1, 2)),
         "full": ReportConfig(data="mnist", seeds=(0, 1, 2, 3, 4)),
     },
     study=study,

@@ -216,7 +216,7 @@ def _draw_map(record: Record, metric: Metric, latents: Tensor, found: _Compared,
     curves(axes, graph, color=_GRAPH, label="path of the graph")
     curves(axes, energy, color=GEODESIC, label="geodesic")
     axes.set(xlabel="$z_1$", ylabel="$z_2$")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False, fontsize=7)
+    drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=7)
     record.figure(
         drawing,
         "map.png",

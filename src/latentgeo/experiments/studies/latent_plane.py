@@ -30,7 +30,7 @@ _RADIUS = 2.45  # of the disc that holds 95% of the prior
 _GRID = 61  # points of a side of the square around it
 _NEIGHBORS = 10  # by whose distance the density of codes is told
 _EMPTIEST = 0.1  # share of the disc
-_SHOWN, _DRAWN = 18, 5000
+_SHOWN, _DRAWN = 15, 2500
 _CLASS_COLORS = matplotlib.colormaps["tab10"]
 
 
@@ -163,7 +163,7 @@ def _plane(item: ReportModel, classifier: DigitClassifier) -> _Plane:
 
 
 def _draw_scatter(record: Record, plane: _Plane, labels: np.ndarray) -> None:
-    drawing = Figure(figsize=(6, 5.2), layout="constrained")
+    drawing = Figure(figsize=(5.4, 4.6), layout="constrained")
     axes = drawing.subplots()
     some = plane.codes[:_DRAWN]
     axes.scatter(*some.T, c=_CLASS_COLORS(labels[:_DRAWN]), s=max(3, 3000 / len(some)), linewidths=0)
@@ -186,7 +186,7 @@ def _draw_manifold(
     quantiles = torch.from_numpy(ndtri((np.arange(_SHOWN) + 0.5) / _SHOWN)).float()
     y, x = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
     images = pixels(model, torch.stack([x, y], dim=-1).reshape(-1, 2).to(device))
-    drawing = Figure(figsize=(5.4, 5.4), layout="constrained")
+    drawing = Figure(figsize=(4.4, 4.4), layout="constrained")
     axes = drawing.subplots()
     image_grid(axes, images.reshape(_SHOWN, _SHOWN, *shape))
     axes.set(xlabel="quantiles of z₁", ylabel="quantiles of z₂")

@@ -193,7 +193,7 @@ EXPERIMENT = Experiment(
     source="Ravaux, Adler, Auto-encoding Variational Bayes, figures 11 and 12",
     presets={
         "quick": NoiseRobustnessConfig(hidden=100, epochs=40, num_codes=297),
-        "standard": NoiseRobustnessConfig(data="mnist", epochs=8, seeds=(0, 1, 2)),
+        "standard": NoiseRobustnessConfig(data="mnist", epochs=5, seeds=(0, 1, 2)),
         "full": NoiseRobustnessConfig(data="mnist", seeds=(0, 1, 2, 3, 4)),
     },
     study=study,

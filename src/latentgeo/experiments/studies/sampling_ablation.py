@@ -27,7 +27,7 @@ from latentgeo.training import ELBO
 _OBJECTIVES = {"with sampling": ELBO(), "without sampling": ELBO(sample=False, penalty="quadratic")}
 _DIRECTIONS = 200
 _SLICES, _SIDE = 5, 5
-_DRAWN = 1200  # points of a scatter
+_DRAWN = 800  # points of a scatter
 _CLASS_COLORS = matplotlib.colormaps["tab10"]
 
 
@@ -173,7 +173,7 @@ def _draw_codes(record: Record, codes: dict[str, Tensor], labels: np.ndarray) ->
 
 def _draw_slices(record: Record, models: dict[str, VAE], shape: tuple[int, ...]) -> None:
     quantiles = torch.from_numpy(ndtri((np.arange(_SIDE) + 0.5) / _SIDE)).float()
-    drawing = Figure(figsize=(9, 3.9), layout="constrained")
+    drawing = Figure(figsize=(7.4, 3.3), layout="constrained")
     grid = drawing.subplots(len(models), _SLICES)
     for row, (name, model) in zip(grid, models.items(), strict=True):
         for axes, height in zip(row, quantiles, strict=True):
