@@ -21,7 +21,6 @@ from latentgeo.experiments.timing import row_by_row_seconds, timed
 from latentgeo.experiments.trained import Recipe, train
 from latentgeo.models import VAE
 from latentgeo.plots import COLORS, image_grid
-from latentgeo.training import ELBO
 
 _ERROR = 1e-3  # relative, of G against finite differences in float64, and of lengths
 _STEP = 1e-4  # of the differences
@@ -32,7 +31,6 @@ _NAMES = {
     "mnist": "MNIST",
     "cifar10": "CIFAR10",
 }
-_QUICK: dict[str, Any] = {"objective": ELBO(beta=0.01), "learning_rate": 3e-3}
 _STRIP, _FINE = 10, 8  # images in a strip, and steps between them by which lengths are measured
 _PARTS = ("metric", "row by row", "geodesic", "step of a walk")
 
@@ -96,10 +94,14 @@ class SlowJacobiansConfig(Config):
         cases: the decoders.
     """
 
-    # with the whole divergence so small a training does not use its latents
     cases: tuple[Case, ...] = _cases(
-        Case(data="digits", per_class=30, recipe=replace(_resnet18(4, 5, 20), **_QUICK), num_steps=5),
-        Case(data="digits", per_class=30, recipe=replace(_lenet5(10), batch_size=20, **_QUICK), num_steps=20),
+        Case(data="digits", per_class=30, recipe=_resnet18(4, 5, 20), num_steps=5),
+        Case(
+            data="digits",
+            per_class=30,
+            recipe=replace(_lenet5(10), batch_size=20, learning_rate=3e-3),
+            num_steps=20,
+        ),
         (16, 8, 4),
     )
 
