@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(_MODELLING, _MODELLING),
     "plots": _NUMERICAL | _MODELLING,
     "experiments": _NUMERICAL | _MODELLING | {"plots", ""},
-    "cli": _NUMERICAL | _MODELLING | {"plots", "experiments", ""},
+    "explorer": _NUMERICAL | _MODELLING | {"plots", "experiments"},
+    "cli": _NUMERICAL | _MODELLING | {"plots", "experiments", "explorer", ""},
 }
 DRAWS = {"plots", "experiments"}
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

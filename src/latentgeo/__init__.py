@@ -1,5 +1,6 @@
 """Riemannian geometry for the latent space of any decoder."""
 
+from latentgeo.explorer import explore
 from latentgeo.gaussians import DiagonalNormal, LatentManifold, fisher_rao_distance, fisher_rao_geodesic
 from latentgeo.geodesics import (
     BoundaryValue,
@@ -76,6 +77,7 @@ __all__ = [
     "distance_matrix",
     "ensemble_pullback_metric",
     "expected_pullback_metric",
+    "explore",
     "expmap",
     "fisher_pullback_metric",
     "fisher_rao_distance",

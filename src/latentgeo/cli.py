@@ -1,4 +1,4 @@
-"""The command line: ``latentgeo demo``, ``list``, ``run`` and ``report``."""
+"""The command line: ``latentgeo demo``, ``explore``, ``list``, ``run`` and ``report``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import importlib.metadata
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from latentgeo.experiments.experiment import starting_at
 from latentgeo.experiments.jobs import connected
 from latentgeo.experiments.report import NoResults, markdown, read_results, report
 from latentgeo.experiments.studies import demo
+from latentgeo.explorer.server import Explorer, require_bokeh
 
 _MET, _NOT_MET, _BAD_ARGUMENTS, _INTERRUPTED = 0, 1, 2, 130
 
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 where every criterion was met, 1 where one was not, 2 for bad arguments or missing data,
-        130 after Ctrl-C.
+        130 after Ctrl-C, with which ``explore`` ends as it should, with 0.
     """
     try:
         arguments = _parser().parse_args(argv)
@@ -66,6 +68,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_place(showing, out="latentgeo-demo")
     showing.set_defaults(command=_demo)
+
+    exploring = commands.add_parser(
+        "explore",
+        help="a page in the browser to look around in a latent space",
+        description="Serves a page on this machine, for this machine alone, until Ctrl-C: the map of the metric, "
+        "geodesics between points that are clicked, balls and clusters.",
+    )
+    shown = exploring.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="a model of 'latentgeo demo' or 'latentgeo run', in cache/models",
+    )
+    shown.add_argument(
+        "--data",
+        choices=("digits", "mnist"),
+        help="the model that comes with the package: of embedded digits (the default) or MNIST",
+    )
+    exploring.add_argument("--data-dir", type=Path, metavar="DIR", help="where MNIST's files lie")
+    exploring.add_argument(
+        "--port", type=int, default=5006, metavar="N", help="default: 5006, or the next free one"
+    )
+    exploring.add_argument("--no-browser", action="store_true", help="only says where the page is")
+    exploring.set_defaults(command=_explore)
 
     listing = commands.add_parser("list", help="every experiment, a line each")
     listing.set_defaults(command=_list)
@@ -138,6 +165,30 @@ def _demo(arguments: argparse.Namespace) -> int:
         return _refuse(f"--{error}")
     wrong = _refuse_place(arguments)
     return wrong or _run_all([(demo.EXPERIMENT, config, arguments.out)], arguments, client=None)
+
+
+def _explore(arguments: argparse.Namespace) -> int:
+    if not 0 <= arguments.port < 2**16:
+        return _refuse(f"--port: expected a number from 0 to 65535, got {arguments.port}")
+    try:
+        require_bokeh()
+        # what reads models takes a second to import, which no other command needs
+        from latentgeo.explorer.trained import checkpoint_scene, shipped_scene
+
+        if arguments.checkpoint is None:
+            scene = shipped_scene(arguments.data or "digits", arguments.data_dir)
+        else:
+            scene = checkpoint_scene(arguments.checkpoint, arguments.data_dir)
+        explorer = Explorer(scene, arguments.port)
+    except (ImportError, OSError, ValueError) as error:
+        return _refuse(str(error).removeprefix("path: "))
+    busy = f" (port {arguments.port} is in use)" if arguments.port not in (0, explorer.port) else ""
+    print(f"page: {explorer.url}{busy}; Ctrl-C ends it", flush=True)
+    if not arguments.no_browser:
+        webbrowser.open(explorer.url)
+    with explorer, contextlib.suppress(KeyboardInterrupt):
+        explorer.wait()
+    return _MET
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -97,6 +97,18 @@ def test_moons_are_told_apart_better_than_by_plain_normals():
     assert found > adjusted_rand_score(test.labels, plain.predict(fresh.numpy())) + 0.15
 
 
+def test_component_that_its_draws_miss_is_not_taken_for_likely():
+    """In the same chart, narrower: the constant of few draws seemed to vanish, and the covariance ran away."""
+    labels = torch.arange(180) % 2
+    y = torch.randn(180, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = y * torch.tensor([1.0, 0.2]) + torch.stack([torch.zeros(180), 0.6 - 1.2 * labels], 1)
+    z = torch.stack([y[:, 0], y[:, 1] + 0.6 * y[:, 0].square()], 1)[:80]
+    metric = lg.pullback_metric(lambda z: torch.stack([z[:, 0], z[:, 1] - 0.6 * z[:, 0].square()], 1))
+    fitted = LocallyAdaptiveNormalMixture(metric, 2, n_samples=128, tol=1e-2, random_state=0).fit(z)
+    assert adjusted_rand_score(labels[:80], fitted.predict(z)) == 1.0
+    assert fitted.covariances_.diagonal(dim1=1, dim2=2).sqrt().max() < 1.5
+
+
 def test_log_likelihood_grows_with_every_step():
     bounds = bent_fit().lower_bounds_
     assert len(bounds) > 1

@@ -20,6 +20,7 @@ from latentgeo.statistics.normalizing_constant import Constant
 from latentgeo.statistics.proposal import KernelProposal, Standard
 
 _MOST, _FEWEST = 4096, 64  # points that are proposed at once
+_HOPELESS = 1000  # proposals a draw
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class LandDensity:
             keep = (threshold < log_ratio - math.log(largest)).nonzero()[:, 0]
             if len(keep) >= count:
                 return z[keep[:count]]
+            if len(z) >= _HOPELESS * (count + _FEWEST):
+                raise RuntimeError(
+                    f"{len(keep)} of {len(z)} proposals were kept, and {count} wanted: the density has parts that "
+                    "its proposal hardly reaches; fit it anew with more n_samples"
+                )
             number = min(_MOST, max(_FEWEST, math.ceil(1.2 * largest * (count - len(keep)))))
             some = proposal.place(Standard.independent(number, d, random)).to(guides.points)
             logs = guided(self.metric, self.solver, guides, some)

@@ -13,6 +13,7 @@ from latentgeo.geodesics import Solver
 from latentgeo.geometry import log_volume_element
 from latentgeo.metrics import Metric
 from latentgeo.statistics.land_likelihood import (
+    FEWEST,
     Draws,
     Move,
     Parameters,
@@ -141,7 +142,7 @@ class LandFit:
         return state, state.constant(), self._mean(joint)
 
     def _refreshed(self, state: State) -> tuple[State, float]:
-        """The state settled, with new draws as long as those that there are do not fit."""
+        """The state settled, with new draws as long as those that there are do not fit; -inf, if none do."""
         for _ in range(_ROUNDS):
             if not state.worn():
                 settled_state, bound = self._settle(state)
@@ -149,7 +150,9 @@ class LandFit:
                     return settled_state, bound
                 state = settled_state
             state = self._redrawn(state)
-        return self._settle(state)
+        state, bound = self._settle(state)
+        # a component that its draws miss seems to have no constant, and all likelihood
+        return state, bound if bool((state.constant().effective >= FEWEST).all()) else -torch.inf
 
     def _settle(self, state: State) -> tuple[State, float]:
         """The best weights and covariances at the feet as they are, and the penalized log-likelihood."""

@@ -14,7 +14,7 @@ from latentgeo.statistics.logarithms import Logarithms
 from latentgeo.statistics.normalizing_constant import Constant, normalizing_constant
 from latentgeo.statistics.proposal import KernelProposal, log_normal
 
-_FEWEST = 0.1  # effective draws, as a share, below which constants are not believed
+FEWEST = 0.1  # effective draws, as a share, below which constants are not believed
 _WIDEST = math.log(2.5)  # standard deviations in those of the draws, beyond which they are not
 _WORN = 0.7  # share of these bounds, from which it is time to draw anew
 _BARRIER, _RIDGE = 10.0, 1e-6
@@ -78,7 +78,7 @@ class State:
         """Whether the parameters have gone so far that it is time for new draws."""
         still = Move.none(self.parameters)
         strains = _White.of(self.draws.logs, self.parameters, None).strains(still, self.constant())
-        return bool((strains > _WORN).any())
+        return not bool((strains <= _WORN).all())
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,12 @@ def responsibilities(joint: Float[Tensor, "k n"]) -> Float[Tensor, "k n"]:
 
 def settled(parameters: Parameters) -> Parameters:
     """The same parameters with triangular factors."""
-    covariance = parameters.covariances
-    return replace(parameters, factors=torch.linalg.cholesky(covariance))
+    triangle, failed = torch.linalg.cholesky_ex(parameters.covariances)
+    if bool(failed.any()):  # B = (QR)ᵀ = RᵀQᵀ does without the squares of B Bᵀ
+        triangle = torch.linalg.qr(parameters.factors.mT).R.mT
+        sign = torch.where(triangle.diagonal(dim1=1, dim2=2) < 0, -1.0, 1.0).to(triangle)
+        triangle = triangle * sign[:, None]
+    return replace(parameters, factors=triangle)
 
 
 @dataclass(frozen=True)
@@ -185,12 +189,12 @@ class _White:
         First in their effective number; then in the covariance Σ, which E_p[Log Logᵀ] does not keep up with where a
         distribution is wider than all of its draws.
         """
-        few = constant.effective.log() / math.log(_FEWEST)
+        few = constant.effective.log() / math.log(FEWEST)
         moved = self.moved(move)
         moments = torch.einsum("ks,ksi,ksj->kij", constant.shares, moved, moved)
         unit = torch.eye(moved.shape[2], dtype=moved.dtype, device=moved.device)
         size = moments.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None]
-        root = torch.linalg.cholesky(moments + _RIDGE * torch.where(size > 0, size, 1) * unit)
+        root = torch.linalg.cholesky_ex(moments + _RIDGE * torch.where(size > 0, size, 1) * unit).L
         wide = torch.linalg.solve(root, torch.linalg.inv(move.triangle()))
         return torch.stack([few, torch.linalg.matrix_norm(wide, ord=2).log() / _WIDEST])
 
