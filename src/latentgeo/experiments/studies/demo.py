@@ -77,6 +77,7 @@ def study(config: DemoConfig, place: Place, record: Record) -> Findings:
     with record.stage("geodesics"):
         joined = join_classes(metric, latents, classes, config.num_pairs, solver=_SOLVER, random_state=seed)
         decoded = _decoded(model, joined)
+        record.table("pairs.csv", _rows(joined, decoded))
     with record.stage("pictures"):
         along, across = (float(unevenness(images).mean()) for images in decoded)
         background = demo_figures.Background.around(metric, latents, joined, config.resolution)
@@ -115,6 +116,22 @@ def _decoded(model: VAE, joined: JoinedPairs) -> tuple[Tensor, Tensor]:
     """The mean images along geodesics and straight lines, (B, T+1, D) each."""
     with torch.no_grad():
         return model.decoder(joined.geodesics), model.decoder(joined.lines)
+
+
+def _rows(joined: JoinedPairs, decoded: tuple[Tensor, Tensor]) -> list[dict[str, object]]:
+    """The table of pairs."""
+    along, across = (unevenness(images).tolist() for images in decoded)
+    return [
+        {
+            "classes": f"{a} to {b}",
+            "length": float(joined.lengths[k]),
+            "length of the straight line": float(joined.straight_lengths[k]),
+            "converged": bool(joined.converged[k]),
+            "largest over mean step of images": along[k],
+            "the same on the straight line": across[k],
+        }
+        for k, (a, b) in enumerate(joined.classes)
+    ]
 
 
 def _strips(joined: JoinedPairs) -> dict[tuple[int, int], demo_figures.Strip]:
