@@ -22,7 +22,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "gallery/*.ipynb", "reproduction/*/*"]
+exclude_patterns = ["_build", "gallery/*.ipynb"]
 suppress_warnings = ["config.cache"]  # the scraper below is a function
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
