@@ -74,6 +74,20 @@ def load_mnist(
 
     References:
         LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998.
+
+    Examples:
+        >>> load_mnist("test").images.shape  # doctest: +SKIP
+        torch.Size([10000, 1, 28, 28])
+
+        Another file of that name is not taken for one of the four:
+
+        >>> import gzip, tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     file = Path(directory, "t10k-images-idx3-ubyte.gz")
+        ...     size = file.write_bytes(gzip.compress(b"something else"))
+        ...     load_mnist("test", data_dir=directory)
+        Traceback (most recent call last):
+        ValueError: ...t10k-images-idx3-ubyte.gz is corrupt: its uncompressed MD5 is ..., expected ...
     """
     if split not in _FILES:
         raise ValueError(f"split: expected 'train' or 'test', got {split!r}")

@@ -14,6 +14,12 @@ class Surface(NamedTuple):
     Attributes:
         latents: the coordinates they were made from, (N, 2).
         points: (N, 3).
+
+    Examples:
+        >>> import torch
+        >>> latents, points = swiss_roll(10, noise=0.0, generator=torch.Generator().manual_seed(0))
+        >>> latents.shape, bool((points[:, 1] == latents[:, 1]).all())
+        (torch.Size([10, 2]), True)
     """
 
     latents: Float[Tensor, "n 2"]
@@ -27,6 +33,12 @@ class LabelledSurface(NamedTuple):
         latents: the coordinates they were made from, (N, 2).
         points: (N, 3).
         labels: int64, (N,).
+
+    Examples:
+        >>> import torch
+        >>> moons = two_moons(6, generator=torch.Generator().manual_seed(0))
+        >>> moons.points[moons.labels == 1].shape, moons.latents.shape
+        (torch.Size([3, 3]), torch.Size([6, 2]))
     """
 
     latents: Float[Tensor, "n 2"]

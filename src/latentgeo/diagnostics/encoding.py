@@ -20,6 +20,15 @@ class EncodedData:
         means: E[z], (N, d).
         variances: Var[z], (N, d).
         samples: one draw of each posterior, (N, d).
+
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> from torch.distributions import Normal
+        >>> model = SimpleNamespace(encode=lambda x: Normal(x[:, :2], 0.5), decode=lambda z: Normal(z, 1.0))
+        >>> data = encoded(model, torch.ones(3, 4), seed=0)
+        >>> data.means.shape, data.samples.shape, data.variances[0]
+        (torch.Size([3, 2]), torch.Size([3, 2]), tensor([0.2500, 0.2500]))
     """
 
     means: Float[Tensor, "n ..."]

@@ -20,6 +20,15 @@ class LatentStatistics:
         mean_variance: E_x σ², (..., d): near 0 in a well-used latent, near 1 in an inactive one.
         kl: the divergence from the standard normal, the mean over the data, (..., d), in nats.
         active: variance_of_means above the threshold, (..., d).
+
+    Examples:
+        A latent that is used, and one that is not:
+
+        >>> import torch
+        >>> means = torch.tensor([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+        >>> statistics = latent_statistics(means, torch.tensor([[0.25, 1.0]]).expand(3, 2))
+        >>> statistics.active, statistics.stationary_sums
+        (tensor([ True, False]), tensor([1.2500, 1.0000]))
     """
 
     mean: Float[Tensor, "*batch d"]
@@ -129,6 +138,9 @@ def latent_correlation(means: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*ba
     Raises:
         ValueError: fewer than two rows, or non-finite values.
         TypeError: not a floating tensor.
+
+    References:
+        Pearson, Note on Regression and Inheritance in the Case of Two Parents, 1895, doi 10.1098/rspl.1895.0041.
 
     Examples:
         >>> import torch

@@ -18,6 +18,16 @@ class PCASpectrum:
         components: (..., d, d), unit eigenvectors as rows, in the order of the eigenvalues; the
             entry of largest absolute value is positive. Components of (nearly) equal eigenvalues
             are arbitrary within the space that they span together.
+
+    Examples:
+        Points of a line that is no axis: one of two directions carries information.
+
+        >>> import torch
+        >>> spectrum = pca_spectrum(torch.tensor([[-3.0, -4.0], [0.0, 0.0], [3.0, 4.0]]))
+        >>> spectrum.informative(), spectrum.eigenvalues.round(decimals=3)
+        (tensor([ True, False]), tensor([25.,  0.]))
+        >>> spectrum.components[0]
+        tensor([0.6000, 0.8000])
     """
 
     eigenvalues: Float[Tensor, "*batch d"]
@@ -30,6 +40,9 @@ class PCASpectrum:
 
     def informative(self, threshold: float = 0.01) -> Bool[Tensor, "*batch d"]:
         """Which components have an eigenvalue above `threshold`, (..., d); `sum(-1)` counts them.
+
+        Args:
+            threshold: in squared units of the data.
 
         Raises:
             ValueError: a negative threshold.

@@ -35,6 +35,9 @@ def latent_traversal(
             without a row for each point.
         TypeError: not floating tensors, or an output that is neither a tensor nor a distribution.
 
+    References:
+        Higgins et al., beta-VAE, 2017.
+
     Examples:
         >>> import torch
         >>> latent_traversal(lambda z: 10 * z, torch.tensor([1.0, 2.0]), [1], [0.0, 5.0])

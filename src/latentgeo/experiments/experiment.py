@@ -21,6 +21,15 @@ class Config:
     Attributes:
         data: "digits", 8 x 8 and embedded, or "mnist".
         seeds: of models and draws, one run of the study each, or however the study says.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from latentgeo.experiments import Config
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class DiceConfig(Config):
+        ...     throws: int = 100
+        >>> DiceConfig(seeds=(0, 1))
+        DiceConfig(data='digits', seeds=(0, 1), throws=100)
     """
 
     data: Literal["digits", "mnist"] = "digits"
@@ -37,6 +46,13 @@ class Place:
         device: where to compute.
         client: a ``dask.distributed.Client`` over whose workers jobs are spread; None runs them here.
         progress: whether to show bars.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latentgeo.experiments import Place
+        >>> place = Place(cache=Path("models"), progress=True)
+        >>> place.device, place.alone.progress
+        ('cpu', False)
     """
 
     cache: Path
@@ -44,6 +60,11 @@ class Place:
     device: str = "cpu"
     client: Any = None
     progress: bool = False
+
+    @property
+    def alone(self) -> Place:
+        """The same for a job, which has no cluster and no bar of its own."""
+        return dataclasses.replace(self, client=None, progress=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +76,12 @@ class Findings:
         criteria: what it had to show.
         deviations: from the document, a sentence each.
         remarks: what a reader should know, a sentence each.
+
+    Example:
+        >>> from latentgeo.experiments import Criterion, Findings
+        >>> found = Findings(numbers={"mean": 3.4}, criteria=(Criterion("Dice are fair.", 3.4, ">", 3.0),))
+        >>> [str(criterion) for criterion in found.criteria]
+        ['met (3.4 > 3): Dice are fair.']
     """
 
     numbers: Mapping[str, Any]
@@ -83,6 +110,12 @@ class Experiment(Generic[C]):
             about an hour; "full" with the documented settings.
         study: computes, leaves figures and tables in the record, and says what it found.
         introduction: for the head of the page, plain text.
+
+    Example:
+        >>> from latentgeo.experiments import EXPERIMENTS
+        >>> demo = EXPERIMENTS[0]
+        >>> demo.name, sorted(demo.presets), demo.presets["quick"].data
+        ('demo', ['full', 'quick', 'standard'], 'digits')
     """
 
     name: str

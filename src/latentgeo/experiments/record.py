@@ -29,6 +29,19 @@ class Record:
         figures: in the order in which they were left.
         tables: the names of the CSV files.
         seconds: of each stage that has ended.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from latentgeo.experiments import Record
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     record = Record(Path(folder))
+        ...     with record.stage("throwing"):
+        ...         record.table("dice.csv", [{"seed": 0, "mean": 3.4}, {"seed": 1, "mean": 3.6}])
+        ...     Path(folder, "dice.csv").read_text().split()
+        ['seed,mean', '0,3.4', '1,3.6']
+        >>> record.tables, list(record.seconds)
+        (['dice.csv'], ['throwing'])
     """
 
     def __init__(self, folder: Path, *, progress: bool = False) -> None:

@@ -14,7 +14,21 @@ from latentgeo.experiments.criteria import Criterion
 
 
 class UnusableData(Exception):
-    """The data of an experiment are missing or corrupt; the message is the loader's sentence."""
+    """The data of an experiment are missing or corrupt; the message is the loader's sentence.
+
+    A study raises it, and :func:`run` makes a result of it that is skipped.
+
+    Example:
+        >>> import tempfile
+        >>> from latentgeo.experiments import Config, Experiment, Place, UnusableData, run
+        >>> def study(config, place, record):
+        ...     raise UnusableData("There are no dice.")
+        >>> dice = Experiment(name="dice", summary="dice are fair", source="none", presets={}, study=study)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = run(dice, Config(), Place(cache=Path(folder)), out=Path(folder))
+        >>> result.status, result.skipped
+        ('skipped', 'There are no dice.')
+    """
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,16 @@ class Figure:
         title: a few words.
         caption: what is to be seen, for a reader who sees it.
         alt: the same for one who does not.
+
+    Example:
+        >>> import tempfile
+        >>> from matplotlib.figure import Figure as Drawing
+        >>> from latentgeo.experiments import Record
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     record = Record(Path(folder))
+        ...     record.figure(Drawing(), "dice.png", title="Dice", caption="Nothing yet.", alt="A white page.")
+        >>> record.figures
+        [Figure(file='dice.png', title='Dice', caption='Nothing yet.', alt='A white page.')]
     """
 
     file: str
@@ -53,6 +77,15 @@ class Result:
         source: the document, and where in it.
         tables: names of the CSV files.
         skipped: why nothing was measured; empty, if something was.
+
+    Example:
+        :func:`run` gives one; this is made by hand.
+
+        >>> from latentgeo.experiments import Criterion, Result
+        >>> fair = Criterion("Dice are fair.", 2.9, ">", 3.0)
+        >>> result = Result("dice", "Dice are fair", {}, seeds=(0,), numbers={"mean": 2.9}, criteria=(fair,))
+        >>> result.passed, result.status
+        (False, 'failed')
     """
 
     name: str

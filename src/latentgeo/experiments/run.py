@@ -32,6 +32,20 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
 
     Raises:
         OSError: the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from latentgeo.experiments import Config, Criterion, Experiment, Findings, Place, run
+        >>> def study(config, place, record):
+        ...     means = [3.4 + 0.1 * seed for seed in config.seeds]
+        ...     return Findings(numbers={"means": means}, criteria=(Criterion("Fair.", min(means), ">", 3.0),))
+        >>> dice = Experiment(name="dice", summary="dice are fair", source="none", presets={}, study=study)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = run(dice, Config(seeds=(0, 1)), Place(cache=Path(folder)), out=Path(folder, "dice"))
+        ...     sorted(path.name for path in Path(folder, "dice").iterdir())
+        ['config.json', 'index.html', 'metrics.json']
+        >>> result.status, result.numbers
+        ('passed', {'means': [3.4, 3.5]})
     """
     out.mkdir(parents=True, exist_ok=True)
     for stale in ("metrics.json", "index.html"):
@@ -47,7 +61,9 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
         try:
             findings = experiment.study(config, place, record)
         except UnusableData as error:
-            skipped, findings = str(error), Findings(numbers={}, criteria=())
+            # results are shown to others, whom this machine's folders do not concern
+            skipped = str(error).replace(str(Path.home()), "~")
+            findings = Findings(numbers={}, criteria=())
     seconds = time.perf_counter() - began - sum(record.seconds.values())
     remarks = list(findings.remarks)
     for warning in caught:

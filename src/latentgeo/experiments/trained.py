@@ -27,7 +27,6 @@ from latentgeo.models import (
     MLPDecoder,
     MLPEncoder,
     NetworkStd,
-    RBFPrecision,
     ResNet18Decoder,
     ResNet18Encoder,
 )
@@ -215,9 +214,7 @@ def train_stochastic(
     rows, device = images.flatten(1), torch.device(place.device)
     file = place.cache / "models" / _key(f"{config!r} seed {seed}", rows, None) / "rbf.safetensors"
     if file.exists():
-        model = rbf_vae(rows.shape[1])
-        centers = config.num_centers
-        model.variance = RBFPrecision(torch.zeros(centers, 2), torch.ones(centers), rows.shape[1], zeta=1.0)
+        model = rbf_vae(rows.shape[1], config.num_centers)
         load_checkpoint(file, model)
         return model.to(device).eval()
     model, _ = train_rbf_vae(rows, config, seed=seed, device=device)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geodesics import GeodesicResult, MinimizeEnergy, Status
+from latentgeo.geodesics.measure import even_steps
 from latentgeo.metrics import Metric
 
 _ROUGH = MinimizeEnergy(num_segments=16, tol=1e-2, max_steps=50)
@@ -92,11 +93,6 @@ def straight_line(
     with torch.no_grad():
         speed = metric.norm(points, way.expand_as(points))
     arc = torch.cat([speed.new_zeros(1), torch.cumulative_trapezoid(speed, t)])
-    total = arc[-1]
-    if not bool(total > 0) or not bool(total.isfinite()):
-        return points, float(total)
-    wanted = total * t
-    after = torch.searchsorted(arc, wanted, right=True).clamp(1, _LINE)
-    rise = arc[after] - arc[after - 1]
-    share = (wanted - arc[after - 1]) / torch.where(rise > 0, rise, 1)
-    return start + ((after - 1 + share.clamp(0, 1)) / _LINE)[:, None] * way, float(total)
+    if not bool(arc[-1].isfinite()):
+        return points, float(arc[-1])
+    return even_steps(points[None], arc[None], _LINE)[0], float(arc[-1])

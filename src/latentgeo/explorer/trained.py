@@ -15,7 +15,7 @@ from latentgeo.data import LabelledImages, load_digits, load_mnist
 from latentgeo.experiments.trained import Recipe, build
 from latentgeo.explorer.scene import Scene, scene_of
 from latentgeo.metrics import Metric, expected_pullback_metric, fisher_pullback_metric, pullback_metric
-from latentgeo.models import VAE, Autoencoder, RBFPrecision
+from latentgeo.models import VAE, Autoencoder
 from latentgeo.training.checkpoints import Checkpoint
 from latentgeo.training.rbf_vae import rbf_vae
 from latentgeo.training.reference_models import reference_model
@@ -114,8 +114,5 @@ def _untrained(recipe: Recipe | None, checkpoint: Checkpoint, event: torch.Size)
     """A model into which the checkpoint may fit, where the images are of that size."""
     if recipe is not None:
         return build(recipe, event)
-    model, centers = rbf_vae(event.numel()), checkpoint.tensors.get("model.variance.centers")
-    if centers is not None:
-        zeros, ones = torch.zeros_like(centers), torch.ones(len(centers))
-        model.variance = RBFPrecision(zeros, ones, event.numel(), zeta=1.0)
-    return model
+    centers = checkpoint.tensors.get("model.variance.centers")
+    return rbf_vae(event.numel(), None if centers is None else len(centers))

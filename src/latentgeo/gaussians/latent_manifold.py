@@ -37,8 +37,9 @@ class LatentManifold(geoopt.Manifold):
         solver: for geodesics between points; ``MinimizeEnergy()``, if None.
 
     Raises:
-        TypeError: ``metric`` is not a Metric.
-        ValueError: ``dim`` is not a positive integer.
+        TypeError: ``metric`` is not a Metric; of the methods, where a point or tangent is not a floating-point tensor.
+        ValueError: ``dim`` is not a positive integer; of the methods, where a point has not ``dim`` coordinates, or
+            a tangent does not match it.
 
     References:
         S. Amari, "Natural gradient works efficiently in learning", Neural Computation 10(2), 1998. P.-A. Absil,

@@ -22,12 +22,15 @@ class DiagonalNormal(geoopt.Manifold):
     points; every map is a closed form, see :mod:`latentgeo.gaussians.univariate`. The gradient of this manifold is
     the natural gradient: (σ² ∂/∂μ, σ²/2 ∂/∂σ).
 
-    Standard deviations that are not positive raise a ValueError, everywhere except in :meth:`projx`.
-
     Long steps sideways end low: where a step of Fisher-Rao length s starts horizontally, the deviation falls by the
     factor cosh(s/√2). Start narrow rather than broad, or choose a rate that keeps steps below about 1, as that of
     RiemannianAdam does. The momentum of geoopt's RiemannianSGD (0.5.1) begins with partial derivatives instead of
     a gradient.
+
+    Raises:
+        TypeError: of the methods, where a point or tangent is not a floating-point tensor.
+        ValueError: of the methods, where a standard deviation is not positive, everywhere except in :meth:`projx`, or
+            where shapes do not match.
 
     References:
         S. Amari, "Natural gradient works efficiently in learning", Neural Computation 10(2), 1998.

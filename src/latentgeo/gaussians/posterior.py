@@ -41,6 +41,9 @@ def posterior(
         ValueError: the encoder holds BatchNorm or Dropout in training mode, or does not answer one row for each
             datum; a standard deviation is not positive.
 
+    References:
+        D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014, arXiv:1312.6114.
+
     Example:
         >>> import torch
         >>> from latentgeo.gaussians import posterior
@@ -78,6 +81,10 @@ def posterior_points(
     Raises:
         TypeError: the posteriors are not diagonal; and as :func:`posterior`.
         ValueError: as :func:`posterior`.
+
+    References:
+        C. Peste, L. Malagò, S. Sârbu, "An explanatory analysis of the geometry of latent variables learned by
+        variational auto-encoders", 2017.
 
     Example:
         >>> import torch

@@ -23,6 +23,16 @@ class SampledErrors:
         pairs: (n, 2) rows and columns.
         entries: (n,) of the matrix.
         exact: (n,) lengths of geodesics.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, distance_matrix, sampled_errors
+        >>> X = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]])
+        >>> errors = sampled_errors(1.1 * distance_matrix(EuclideanMetric(2), X), EuclideanMetric(2), X)
+        >>> errors
+        SampledErrors(6 pairs: median 0.1, 90% below 0.1, worst 0.1, bias +0.1)
+        >>> errors.relative.round(3)
+        array([0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     """
 
     pairs: Int[np.ndarray, "n 2"] = field(repr=False)

@@ -21,8 +21,7 @@ def logarithms(
 
     The half squared distance is the energy of the geodesic, and its derivative by the first point is that of the
     discrete energy with the other points fixed, as these make it stationary. It has the order of the energy, four; a
-    spline through the points loses one or two where the curve bends, and on metrics with folds that a curve of few
-    segments crosses it is off by tens of per cent.
+    spline through the points loses one or two at its end, where the curve bends.
 
     Args:
         metric: the metric.

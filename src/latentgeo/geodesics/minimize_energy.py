@@ -45,6 +45,10 @@ class MinimizeEnergy:
             straight line crosses folds that 16 segments do not resolve, and 1 elsewhere. Where there are data,
             :class:`GraphSearch` gives another start. Without influence where ``initial`` is given.
 
+    References:
+        Shao, Kumar, Fletcher 2018, arXiv:1711.08014, for the energy of a discrete curve. J. Nocedal, S. Wright,
+        "Numerical Optimization", 2006, chapter 7, for L-BFGS, here around a quadratic model of that energy.
+
     Example:
         >>> import torch
         >>> from latentgeo import EuclideanMetric, MinimizeEnergy, geodesic

@@ -15,11 +15,35 @@ from torch import Tensor
 
 
 class ConvergenceWarning(UserWarning):
-    """Some curves of a batch are not what was asked for; the result says which and why."""
+    """Some curves of a batch are not what was asked for; the result says which and why.
+
+    Example:
+        >>> import warnings, torch
+        >>> from latentgeo import ConvergenceWarning, MinimizeEnergy, geodesic, metric_from_function
+        >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
+        >>> start, end = torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 1.0])
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always", ConvergenceWarning)
+        ...     result = geodesic(half_plane, start, end, solver=MinimizeEnergy(max_steps=1))
+        >>> print(caught[0].message)
+        1 of 1 curves did not converge. 1 MAX_STEPS: The curve was still getting shorter when ...
+        >>> result.converged
+        tensor([False])
+    """
 
 
 class Status(enum.Enum):
-    """How the search for one curve ended; the value is a sentence with the advice what to try next."""
+    """How the search for one curve ended; the value is a sentence with the advice what to try next.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, Status, geodesic
+        >>> result = geodesic(EuclideanMetric(2), torch.zeros(2), torch.ones(3, 2))
+        >>> [status is Status.CONVERGED for status in result.status]
+        [True, True, True]
+        >>> print(Status.UNRESOLVED)
+        UNRESOLVED: The curve is stationary, but its energy changes when more segments measure it: ...
+    """
 
     CONVERGED = (
         "The curve is a geodesic of its solver, to the tolerance asked for or to the rounding of the decoder: "
@@ -64,6 +88,22 @@ class GeodesicResult:
             of the energy and relative to the length of the curve, as predicted by the last quadratic model.
         steps: (B,) accepted and rejected steps spent on the curve.
         evaluations: number of latent points at which the decoder (or the metric) was evaluated, for the batch.
+
+    Example:
+        Two geodesics of the hyperbolic half-plane, of lengths arcosh 3 and log 2:
+
+        >>> import torch
+        >>> from latentgeo import geodesic, metric_from_function
+        >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
+        >>> start, end = torch.tensor([[-1.0, 1.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 2.0]])
+        >>> result = geodesic(half_plane, start, end)
+        >>> result
+        GeodesicResult(2 curves, 32 segments, d=2: 2 CONVERGED)
+        >>> print([f"{length:.3f}" for length in result.length], bool(result.converged.all()))
+        ['1.763', '0.693'] True
+        >>> middle = result.at(torch.tensor([0.5]))[:, 0]  # (2, 2): half way along each, both at height √2
+        >>> print([f"{height:.3f}" for height in middle[:, 1]])
+        ['1.414', '1.414']
     """
 
     points: Float[Tensor, "b t d"]

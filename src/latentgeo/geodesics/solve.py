@@ -20,7 +20,27 @@ from latentgeo.metrics.metric import check_metric
 
 @runtime_checkable
 class Solver(Protocol):
-    """Options of an algorithm, with one method that applies it to a batch of pairs."""
+    """Options of an algorithm, with one method that applies it to a batch of pairs.
+
+    Example:
+        A solver of one's own: paths of a graph, from which the energy is minimized.
+
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, GraphSearch, MinimizeEnergy, geodesic
+        >>> from latentgeo.geodesics import Solver
+        >>> class GraphThenEnergy:
+        ...     def __init__(self, points):
+        ...         self.graph = GraphSearch(points, num_neighbors=4)
+        ...     def solve(self, metric, start, end, *, initial=None):
+        ...         path = self.graph.solve(metric, start, end).points if initial is None else initial
+        ...         return MinimizeEnergy().solve(metric, start, end, initial=path)
+        >>> points = torch.cartesian_prod(torch.linspace(0, 3, 7), torch.linspace(0, 4, 7))
+        >>> solver = GraphThenEnergy(points)
+        >>> isinstance(solver, Solver)
+        True
+        >>> geodesic(EuclideanMetric(2), points[0], points[-1], solver=solver).length
+        tensor([5.0000])
+    """
 
     def solve(
         self,
@@ -121,6 +141,11 @@ def distance(
     Warns:
         ConvergenceWarning: once for the batch, if a curve did not converge.
 
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapter 9, for the derivative in an end. P. Milgrom, I. Segal,
+        "Envelope theorems for arbitrary choice sets", Econometrica 70, 2002, doi:10.1111/1468-0262.00296, for that in
+        parameters.
+
     Example:
         >>> import torch
         >>> from latentgeo import EuclideanMetric, distance
@@ -169,6 +194,10 @@ def logmap(
 
     Warns:
         ConvergenceWarning: once for the batch, if a curve did not converge.
+
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapters 3 and 9. J. E. Marsden, M. West, "Discrete mechanics and
+        variational integrators", Acta Numerica 10, 2001, for the velocity at the end of a discrete curve.
 
     Example:
         >>> import torch

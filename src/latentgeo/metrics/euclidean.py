@@ -18,7 +18,9 @@ class EuclideanMetric(Metric):
         dim: the number d of latent coordinates.
 
     Raises:
-        ValueError: ``dim`` is not a positive integer.
+        TypeError: of the methods, where a point or tangent is not a floating-point tensor.
+        ValueError: ``dim`` is not a positive integer; of the methods, where a point has not ``dim`` coordinates, or a
+            tangent does not match it.
 
     Example:
         >>> import torch

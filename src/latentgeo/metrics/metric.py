@@ -21,6 +21,24 @@ class Metric(ABC):
 
     A subclass gives ``__call__``; it overrides ``inner`` where the product is cheaper than the matrix, and
     ``immersion`` where G = J_Fᵀ J_F for a map F, so that curve energies need only F.
+
+    Raises:
+        TypeError: of the methods, where a point or tangent is not a floating-point tensor.
+        ValueError: of the methods, where it is not (..., d), or shapes, dtypes or devices do not match.
+
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapter 1.
+
+    Example:
+        The hyperbolic half-plane, whose length unit is the height:
+
+        >>> import torch
+        >>> from latentgeo import Metric
+        >>> class HalfPlane(Metric):
+        ...     def __call__(self, z):
+        ...         return torch.eye(2).to(z) / z[..., 1, None, None] ** 2
+        >>> HalfPlane().norm(torch.tensor([0.0, 2.0]), torch.tensor([3.0, 4.0]))
+        tensor(2.5000)
     """
 
     @property

@@ -31,6 +31,10 @@ class ConvEncoder(ImageEncoder):
         ValueError: a size out of range, more convolutions than the image can be halved, or an unknown
             posterior.
 
+    References:
+        Radford, Metz and Chintala, Unsupervised Representation Learning with Deep Convolutional Generative
+        Adversarial Networks, 2016, arXiv 1511.06434, for strides in place of pooling.
+
     Examples:
         >>> import torch
         >>> encoder = ConvEncoder((1, 8, 8), 2, channels=(8, 16))
@@ -74,6 +78,11 @@ class ConvDecoder(ImageDecoder):
 
     Raises:
         ValueError: a size out of range, or more convolutions than the image can be halved.
+
+    References:
+        Dumoulin and Visin, A Guide to Convolution Arithmetic for Deep Learning, 2016, arXiv 1603.07285.
+        Odena, Dumoulin and Olah, Deconvolution and Checkerboard Artifacts, 2016, doi 10.23915/distill.00003, for
+        kernels of a multiple of the stride.
 
     Examples:
         >>> import torch

@@ -82,6 +82,9 @@ class MLPDecoder(nn.Module):
     Raises:
         ValueError: a width below one.
 
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv 1312.6114, appendix C.
+
     Examples:
         >>> import torch
         >>> MLPDecoder(2, 64, hidden=(32,), activation=nn.Tanh)(torch.zeros(5, 2)).shape

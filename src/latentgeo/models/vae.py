@@ -125,6 +125,10 @@ class Autoencoder(nn.Module):
             the encoders of this package serve both models.
         decoder: maps (N, d) to (N, *event).
 
+    References:
+        Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006,
+        doi 10.1126/science.1127647.
+
     Examples:
         >>> import torch
         >>> from latentgeo.models import MLPDecoder, MLPEncoder

@@ -58,6 +58,10 @@ def distance_map(
         ValueError: ``bounds`` is no rectangle, ``resolution`` is below 2, the centre does not lie within bounds, or
             no distance is finite.
 
+    References:
+        F. Bornemann, C. Rasch, "Finite-element discretization of static Hamilton-Jacobi equations based on a local
+        variational principle", Comput. Vis. Sci. 9, 2006, arXiv:math/0403517.
+
     Example:
         >>> import torch
         >>> from matplotlib.figure import Figure
@@ -112,6 +116,10 @@ def geodesic_balls(
     Raises:
         ValueError: ``bounds`` is no rectangle, ``resolution`` is below 2, a centre does not lie within bounds, a
             radius is not positive, or radii are not one or K.
+
+    References:
+        F. Bornemann, C. Rasch, "Finite-element discretization of static Hamilton-Jacobi equations based on a local
+        variational principle", Comput. Vis. Sci. 9, 2006, arXiv:math/0403517.
 
     Example:
         >>> import torch
@@ -171,6 +179,9 @@ def geodesic_fan(
 
     Warns:
         ConvergenceWarning: once, if a geodesic could not be followed so far; it is left out.
+
+    References:
+        M. P. do Carmo, "Riemannian Geometry", 1992, chapter 13, for the cut locus.
 
     Example:
         >>> import torch

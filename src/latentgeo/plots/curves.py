@@ -76,6 +76,12 @@ def straight_lines(
 
     Raises:
         ValueError: shapes that do not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> len(straight_lines(Figure().subplots(), np.zeros((4, 2)), np.ones((4, 2))).get_segments())
+        4
     """
     a, b = planar("start", start, 2), planar("end", end, 2)
     if a.shape != b.shape:

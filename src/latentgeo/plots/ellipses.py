@@ -42,6 +42,9 @@ def indicatrices(
     Raises:
         ValueError: the points are not (N, 2), or G is not finite at one of them.
 
+    References:
+        N. A. Tissot, "Mémoire sur la représentation des surfaces et les projections des cartes géographiques", 1881.
+
     Example:
         >>> import torch
         >>> from matplotlib.figure import Figure

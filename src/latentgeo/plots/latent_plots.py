@@ -27,6 +27,10 @@ def spectrum_bars(axes: Axes, values: Array, *, threshold: float = 0.01) -> BarC
     Raises:
         ValueError: another shape, or values that are not finite.
 
+    References:
+        R. B. Cattell, "The scree test for the number of factors", Multivariate Behav. Res. 1(2), 1966,
+        doi:10.1207/s15327906mbr0102_10, for bars of eigenvalues.
+
     Example:
         >>> import numpy as np
         >>> from matplotlib.figure import Figure

@@ -147,6 +147,15 @@ def color_bar(axes: Axes, image: AxesImage, *, label: str = "$\\sqrt{\\det G}$")
 
     Returns:
         The colour bar.
+
+    Example:
+        >>> import torch
+        >>> from matplotlib.figure import Figure
+        >>> from latentgeo import EuclideanMetric
+        >>> axes, square = Figure().subplots(), torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+        >>> image = metric_map(axes, EuclideanMetric(2), square, resolution=20)
+        >>> color_bar(axes, image, label="area in data space").ax.get_ylabel()
+        'area in data space'
     """
     values = np.ma.asarray(image.get_array())
     low, high = image.get_clim()

@@ -31,6 +31,15 @@ class FrechetMeanResult:
         variance: () the weighted mean of the squared distances to it.
         converged: whether the last step was below ``tol``, and every point was reached.
         steps: number of steps taken.
+
+    Example:
+        >>> import torch
+        >>> from latentgeo import EuclideanMetric, frechet_mean
+        >>> result = frechet_mean(EuclideanMetric(2), torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]]))
+        >>> print([f"{coordinate:.3f}" for coordinate in result.point], result.converged)
+        ['1.000', '1.000'] True
+        >>> print(f"{result.variance:.3f}")  # the mean of 2, 2 and 4
+        2.667
     """
 
     point: Tensor

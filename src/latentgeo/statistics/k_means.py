@@ -148,11 +148,39 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         return self
 
     def predict(self, X: Array) -> Array:
-        """The nearest cluster (N,) of each point, -1 where none is at a finite distance."""
+        """The nearest cluster (N,) of each point, -1 where none is at a finite distance.
+
+        Args:
+            X: (N, d) latent points, a floating-point tensor or array.
+
+        Returns:
+            (N,), like X.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            ValueError: X does not have the shape of ``fit``, or is not finite.
+
+        Warns:
+            ConvergenceWarning: some geodesics did not converge, or a point is out of reach.
+        """
         return like(self._to_centers(X).labels, X)
 
     def transform(self, X: Array) -> Array:
-        """The geodesic distances (N, K) of points to the centres; infinite where the metric is not finite."""
+        """The geodesic distances (N, K) of points to the centres; infinite where the metric is not finite.
+
+        Args:
+            X: (N, d) latent points, a floating-point tensor or array.
+
+        Returns:
+            (N, K), like X, in ambient units.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            ValueError: X does not have the shape of ``fit``, or is not finite.
+
+        Warns:
+            ConvergenceWarning: some geodesics did not converge, or a point is out of reach.
+        """
         return like(self._to_centers(X, every=True).distances, X)
 
     @property

@@ -90,6 +90,10 @@ class LandEstimator(DensityMixin, BaseEstimator):
         Returns:
             (N,), like X; -inf at points that no geodesic reaches.
 
+        Raises:
+            NotFittedError: before ``fit``.
+            ValueError: another measure, or X does not have the shape of ``fit``, or is not finite.
+
         Warns:
             ConvergenceWarning: some geodesics did not converge.
         """
@@ -102,7 +106,10 @@ class LandEstimator(DensityMixin, BaseEstimator):
         return like(log_density.to(points), X)
 
     def score(self, X: Array, y: object = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The mean log-density of points with respect to Lebesgue measure; higher is better."""
+        """The mean log-density of points with respect to Lebesgue measure; higher is better.
+
+        Raises and warns like :meth:`score_samples`.
+        """
         return float(np.mean(np.asarray(self.score_samples(X))))
 
     def sample(self, n_samples: int = 1) -> Array:
@@ -110,6 +117,13 @@ class LandEstimator(DensityMixin, BaseEstimator):
 
         Each takes a few geodesics, and more in many coordinates; draws in one call are cheaper than one by one. An
         integer ``random_state`` makes every call give the same draws.
+
+        Args:
+            n_samples: how many.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            ValueError: ``n_samples`` is not a positive integer.
         """
         check_is_fitted(self, "lower_bound_")
         check_count("n_samples", n_samples)

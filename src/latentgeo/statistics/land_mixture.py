@@ -103,16 +103,25 @@ class LocallyAdaptiveNormalMixture(LandEstimator):
         self.effective_samples_ = like_data(constant.effective * self.n_samples)
 
     def predict_proba(self, X: Array) -> Array:
-        """The responsibilities (N, K) of the components; zeros at points that no geodesic reaches."""
+        """The responsibilities (N, K) of the components; zeros at points that no geodesic reaches.
+
+        Raises and warns like :meth:`score_samples`.
+        """
         points, joint = self._joint(X)
         return like(responsibilities(joint).T.to(points), X)
 
     def predict(self, X: Array) -> Array:
-        """The most probable component (N,) of each point; -1 at points that no geodesic reaches."""
+        """The most probable component (N,) of each point; -1 at points that no geodesic reaches.
+
+        Raises and warns like :meth:`score_samples`.
+        """
         _, joint = self._joint(X)
         largest, labels = joint.max(dim=0)
         return like(torch.where(largest.isfinite(), labels, -1), X)
 
     def fit_predict(self, X: Array, y: object = None, sample_weight: Array | None = None) -> Array:
-        """The most probable component (N,) of each point of the data fitted."""
+        """The most probable component (N,) of each point of the data fitted.
+
+        Arguments are those of :meth:`fit`, and it raises and warns like it.
+        """
         return self.fit(X, sample_weight=sample_weight).predict(X)

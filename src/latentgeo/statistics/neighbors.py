@@ -145,7 +145,9 @@ class GeodesicKNeighborsClassifier(ClassifierMixin, BaseEstimator):
             points are within reach, the distance is infinite and the index -1.
 
         Raises:
-            ValueError: X does not have the shape of ``fit``, or there are fewer points than neighbours.
+            NotFittedError: before ``fit``.
+            ValueError: X does not have the shape of ``fit``, or is not finite; there are fewer points than neighbours,
+                or an option is out of range.
 
         Warns:
             ConvergenceWarning: some geodesics to neighbours did not converge, or some queries have fewer neighbours.
@@ -173,7 +175,10 @@ class GeodesicKNeighborsClassifier(ClassifierMixin, BaseEstimator):
         return like(self._votes(X), X)
 
     def score(self, X: Array, y: ArrayLike, sample_weight: Array | None = None) -> float:
-        """The share of queries whose class is predicted right, weighted by ``sample_weight`` (M,) if given."""
+        """The share of queries whose class is predicted right, weighted by ``sample_weight`` (M,) if given.
+
+        Raises and warns like :meth:`kneighbors`.
+        """
         weights = None if sample_weight is None else _array(sample_weight)
         return float(accuracy_score(_array(y), _array(self.predict(X)), sample_weight=weights))
 

@@ -137,6 +137,16 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         """The coordinates (N, K) of Log_μ(x) in the components, c_kᵀ G Log_μ(x); NaN where x is out of reach.
 
         With all components their norm is the distance to the mean.
+
+        Args:
+            X: (N, d) latent points, a floating-point tensor or array.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            ValueError: X does not have the shape of ``fit``, or is not finite.
+
+        Warns:
+            ConvergenceWarning: some geodesics did not converge.
         """
         check_is_fitted(self, "components_")
         points = points_of(X, event_ndim(self.metric))
@@ -149,7 +159,11 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def inverse_transform(self, X: Array) -> Array:
         """The points Exp_μ(Σ_k x_k c_k), (N, *event), for coordinates (N, K).
 
+        Args:
+            X: (N, K) coordinates in the components, a floating-point tensor or array.
+
         Raises:
+            NotFittedError: before ``fit``.
             ValueError: X does not have K columns, or is not finite.
 
         Warns:

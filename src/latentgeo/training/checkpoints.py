@@ -31,6 +31,14 @@ class Checkpoint:
         tensors: everything that is a tensor, by name, on the CPU.
         optimizer: the rest of the optimizer's state dict, or None where none was saved.
         history: the epochs so far.
+
+    Examples:
+        >>> model = nn.Linear(2, 3)
+        >>> checkpoint = Checkpoint.of(model, torch.optim.Adam(model.parameters()), epoch=5)
+        >>> checkpoint.epoch, sorted(checkpoint.tensors), len(checkpoint.history)
+        (5, ['model.bias', 'model.weight'], 0)
+        >>> checkpoint.optimizer["param_groups"][0]["lr"]
+        0.001
     """
 
     epoch: int
@@ -49,6 +57,13 @@ class Checkpoint:
         rng: dict[str, Tensor] | None = None,
     ) -> "Checkpoint":
         """Copy the state of `model`, `optimizer` and the generators' states `rng`.
+
+        Args:
+            model: whose state dict is taken.
+            optimizer: over its parameters, or None to leave it out.
+            epoch: epochs completed.
+            history: the epochs so far; none, if None.
+            rng: the states of random generators, by device type.
 
         Raises:
             TypeError: the optimizer holds something that is neither a tensor nor fit for JSON.
@@ -166,8 +181,23 @@ def save_checkpoint(
 ) -> None:
     """Write the weights of `model`, and the state of `optimizer`, to one file, atomically.
 
+    Args:
+        path: the file, by custom `*.safetensors`; its folder is made, and an earlier file replaced.
+        model: whose state dict is written.
+        optimizer: over the parameters of `model`, or None to leave it out.
+        epoch: epochs completed.
+        history: the epochs so far.
+
     Raises:
         TypeError: the optimizer holds something that is neither a tensor nor fit for JSON.
+        OSError: the file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_checkpoint(Path(folder, "model.safetensors"), nn.Linear(2, 3), epoch=5)
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['model.safetensors']
     """
     Checkpoint.of(model, optimizer, epoch=epoch, history=history).write(path)
 
@@ -190,6 +220,16 @@ def load_checkpoint(
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, corrupt or of another kind, or does not fit.
+
+    Examples:
+        >>> import tempfile
+        >>> saved, fresh = nn.Linear(2, 3), nn.Linear(2, 3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_checkpoint(Path(folder, "model.safetensors"), saved, epoch=5)
+        ...     load_checkpoint(Path(folder, "model.safetensors"), fresh).epoch
+        5
+        >>> bool((fresh.weight == saved.weight).all())
+        True
     """
     checkpoint = Checkpoint.read(path)
     checkpoint.restore(model, optimizer)

@@ -17,6 +17,15 @@ class EpochRecord:
         loss: the mean over the training data, each batch met with the weights of its step.
         seconds: how long the training took, without validation.
         validation: the mean of the loss over held-out data after the epoch; None where there were none.
+
+    Examples:
+        >>> import torch
+        >>> from latentgeo.models import VAE, MLPDecoder, MLPEncoder
+        >>> from latentgeo.training import fit
+        >>> vae = VAE(MLPEncoder(64, 2, hidden=()), MLPDecoder(2, 64, hidden=()))
+        >>> (record,) = fit(vae, torch.rand(20, 64), epochs=1, seed=0, progress=False)
+        >>> record.epoch, record.loss > 0, record.validation
+        (1, True, None)
     """
 
     epoch: int
@@ -28,6 +37,9 @@ class EpochRecord:
 @dataclass
 class History(Sequence[EpochRecord]):
     """The epochs of a training run in order, as a sequence of `EpochRecord`.
+
+    Attributes:
+        records: one an epoch.
 
     Examples:
         >>> history = History([EpochRecord(1, 120.5, 0.8), EpochRecord(2, 101.25, 0.7)])

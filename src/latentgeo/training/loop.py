@@ -93,6 +93,9 @@ def fit(
             epoch, which it names with the step; the weights in memory are spoilt, the last checkpoint is not.
         KeyboardInterrupt: passed on from Ctrl-C, after saving the last complete epoch.
 
+    References:
+        Kingma and Ba, Adam: a Method for Stochastic Optimization, 2015, arXiv 1412.6980.
+
     Examples:
         >>> import torch
         >>> from latentgeo.models import VAE, MLPDecoder, MLPEncoder

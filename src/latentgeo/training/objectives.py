@@ -96,6 +96,9 @@ class ReconstructionLoss:
     Raises:
         ValueError: an unknown likelihood.
 
+    References:
+        Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010, section 2.2, for the two likelihoods.
+
     Examples:
         >>> import torch
         >>> from latentgeo.models import Autoencoder, MLPDecoder, MLPEncoder

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentgeo.models import VAE, MLPDecoder, MLPEncoder
+from latentgeo.models import VAE, MLPDecoder, MLPEncoder, RBFPrecision
 from latentgeo.training import fit, fit_precision
 
 HIDDEN = (64, 32)  # of the encoder; the decoder mirrors them
@@ -35,13 +35,22 @@ class RBFVAEConfig:
     a: float = 2.0
 
 
-def rbf_vae(features: int) -> VAE:
-    """The model before it is trained: tanh networks 64-32 and 32-64, two latents, means through a sigmoid."""
-    return VAE(
+def rbf_vae(features: int, num_centers: int | None = None) -> VAE:
+    """The model before it is trained: tanh networks 64-32 and 32-64, two latents, means through a sigmoid.
+
+    Args:
+        features: D.
+        num_centers: of the RBF precision, for a model that is going to be loaded; None for a constant variance.
+    """
+    model = VAE(
         MLPEncoder(features, 2, hidden=HIDDEN, activation=nn.Tanh),
         MLPDecoder(2, features, hidden=HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
         likelihood="gaussian",
     )
+    if num_centers is not None:
+        centers, bandwidths = torch.zeros(num_centers, 2), torch.ones(num_centers)
+        model.variance = RBFPrecision(centers, bandwidths, features, zeta=1.0)
+    return model
 
 
 def train_rbf_vae(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentgeo.data import LabelledImages, load_digits, load_mnist
-from latentgeo.models import VAE, RBFPrecision
+from latentgeo.models import VAE
 from latentgeo.training.checkpoints import load_checkpoint, save_checkpoint
 from latentgeo.training.rbf_vae import RBFVAEConfig, rbf_vae, train_rbf_vae
 
@@ -60,9 +60,7 @@ def reference_model(name: str) -> VAE:
     if name not in _REFERENCES:
         raise ValueError(f"name: expected one of {', '.join(map(repr, _REFERENCES))}, got {name!r}")
     reference = _REFERENCES[name]
-    vae = rbf_vae(reference.features)
-    centers = reference.training.num_centers
-    vae.variance = RBFPrecision(torch.zeros(centers, 2), torch.ones(centers), reference.features, zeta=1.0)
+    vae = rbf_vae(reference.features, reference.training.num_centers)
     load_checkpoint(_FOLDER / f"{name}.safetensors", vae)
     return vae.eval()
 
@@ -73,6 +71,21 @@ def train_reference(name: str, *, data_dir: str | PathLike[str] | None = None) -
     Args:
         name: as for :func:`reference_model`.
         data_dir: of MNIST; see :func:`latentgeo.data.load_mnist`.
+
+    Returns:
+        The model, in eval mode.
+
+    Raises:
+        FileNotFoundError: MNIST is wanted, and not there.
+        ValueError: a file of MNIST is corrupt.
+
+    References:
+        Arvanitidis, Hansen, Hauberg 2018, arXiv 1710.11379.
+
+    Examples:
+        In half a minute:
+
+        >>> vae = train_reference("digits")  # doctest: +SKIP
     """
     images = _images(name, data_dir)
     return train_rbf_vae(images, _REFERENCES[name].training, seed=_SEED, device=torch.device("cpu"))[0]

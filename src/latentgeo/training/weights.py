@@ -25,6 +25,9 @@ def log_weights(
         ValueError: `num_samples` is not a positive integer, or posteriors or likelihoods do not fit the data.
         TypeError: `model.encode` does not answer a distribution, as for a plain autoencoder.
 
+    References:
+        Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2016, arXiv 1509.00519.
+
     Examples:
         >>> import torch
         >>> from latentgeo.models import MLPDecoder, MLPEncoder

@@ -58,7 +58,7 @@ def study(config: FreyFacesConfig, place: Place, record: Record) -> Findings:
     except (FileNotFoundError, ValueError) as error:
         raise UnusableData(str(error)) from error
     held_out = torch.arange(len(faces)) // _STRETCH % _EVERY == _EVERY - 1
-    here = Place(cache=place.cache, data_dir=place.data_dir, device=place.device)
+    here = place.alone
     models = [(k, seed) for k in config.latents for seed in config.seeds]
     jobs = [
         _Job(

@@ -91,9 +91,8 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
         for method in _METHODS
         for seed in config.seeds
     ]
-    alone = Place(cache=place.cache, data_dir=place.data_dir, device=place.device)
     found = run_jobs(
-        partial(_row, config, alone), jobs, client=place.client, progress=place.progress, label="models"
+        partial(_row, config, place.alone), jobs, client=place.client, progress=place.progress, label="models"
     )
     record.table(
         "table.csv",

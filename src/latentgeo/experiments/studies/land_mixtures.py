@@ -107,9 +107,7 @@ def study(config: LandConfig, place: Place, record: Record) -> Findings:
     """Fits both to each space, for each seed."""
     seeds = config.seeds
     jobs = [
-        _Job(space, seed, config, Place(cache=place.cache, data_dir=place.data_dir), seed == seeds[0])
-        for space in config.spaces
-        for seed in seeds
+        _Job(space, seed, config, place.alone, seed == seeds[0]) for space in config.spaces for seed in seeds
     ]
     fits = run_jobs(_fit, jobs, client=place.client, progress=place.progress, label="mixtures")
     rows = [found.row for found in fits]
@@ -171,21 +169,21 @@ def _fit(job: _Job) -> _Fits:
     config = job.config
     sample = _sample(job)
     classes = len(np.unique(sample.labels))
-    x, held_out = sample.points.numpy(), sample.held_out.numpy()
+    x, held_out = _numpy(sample.points), _numpy(sample.held_out)
     gaussian = GaussianMixture(classes, random_state=job.seed, n_init=5).fit(x)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         land = LocallyAdaptiveNormalMixture(
             sample.metric, classes, n_samples=config.num_draws, random_state=job.seed
         ).fit(sample.points)
-        scores = np.asarray(land.score_samples(sample.held_out))
-        found = np.asarray(land.predict(sample.held_out))
+        scores = _numpy(land.score_samples(sample.held_out))
+        found = _numpy(land.predict(sample.held_out))
         bounds = bounds_of(sample.points, margin=0.15)
         grid = cells(bounds, config.resolution)
         flat = grid.reshape(-1, 2)
         densities = None
         if job.drawn:
-            both = gaussian.score_samples(flat.numpy()), np.asarray(land.score_samples(flat))
+            both = gaussian.score_samples(_numpy(flat)), _numpy(land.score_samples(flat))
             densities = both[0].reshape(grid.shape[:2]), both[1].reshape(grid.shape[:2])
     truth = sample.held_out_labels
     row: dict[str, object] = {"space": job.space, "seed": job.seed}
@@ -196,6 +194,10 @@ def _fit(job: _Job) -> _Fits:
     row |= {"steps of LAND": land.n_iter_, "converged": bool(land.converged_), "warnings": len(caught)}
     row |= {"points": len(x), "held out": len(held_out)}
     return _Fits(row, x, sample.labels, bounds, densities)
+
+
+def _numpy(values: Tensor | np.ndarray) -> np.ndarray:
+    return torch.as_tensor(values).cpu().numpy()
 
 
 def _sample(job: _Job) -> _Sample:
@@ -233,7 +235,8 @@ def _codes(job: _Job, generator: torch.Generator) -> _Sample:
     others = torch.randperm(len(test.labels), generator=generator)[: config.num_held_out]
     with torch.no_grad():
         points, held_out = (
-            model.encode(images.flatten(1)).mean for images in (data.images[chosen], test.images[others])
+            model.encode(images.flatten(1).to(place.device)).mean
+            for images in (data.images[chosen], test.images[others])
         )
     metric = expected_pullback_metric(model.decode)
     return _Sample(metric, points, data.labels[chosen].numpy(), held_out, test.labels[others].numpy())

@@ -104,8 +104,7 @@ class _Item:
 def study(config: NoiseCollapseConfig, place: Place, record: Record) -> Findings:
     """Adds noise to one active latent, epoch by epoch, until it is worth less than it costs; then takes it away."""
     load_images(config.data, "train", place)  # before jobs try, and try again, where there are none
-    alone = dataclasses.replace(place, client=None, progress=False)
-    items = [_Item(config, seed, alone) for seed in config.seeds]
+    items = [_Item(config, seed, place.alone) for seed in config.seeds]
     runs = run_jobs(_run, items, client=place.client, progress=place.progress, label="models")
     record.table(
         "moments.csv",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import cast
 
@@ -68,8 +67,7 @@ class _Item:
 def study(config: PosteriorTrajectoriesConfig, place: Place, record: Record) -> Findings:
     """Follows one digit of each class, and looks at six of each afterwards."""
     shown = load_images(config.data, "train", place, per_class=_PER_CLASS)
-    alone = dataclasses.replace(place, client=None, progress=False)
-    items = [_Item(config, seed, alone) for seed in config.seeds]
+    items = [_Item(config, seed, place.alone) for seed in config.seeds]
     runs = run_jobs(_follow, items, client=place.client, progress=place.progress, label="models")
     starts, ends, finals = (
         np.array([_geometric_mean(r2) for r2 in some])

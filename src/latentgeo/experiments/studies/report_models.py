@@ -5,7 +5,6 @@ Experiments of the family describe their models alike, so that one trained for t
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -64,8 +63,7 @@ class ReportModel:
     seed: int
 
     def __post_init__(self) -> None:
-        here = dataclasses.replace(self.place, client=None, progress=False)
-        object.__setattr__(self, "place", here)
+        object.__setattr__(self, "place", self.place.alone)
 
     @property
     def recipe(self) -> Recipe:

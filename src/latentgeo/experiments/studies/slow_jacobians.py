@@ -19,11 +19,14 @@ from latentgeo.experiments.experiment import Config, Experiment, Findings, Place
 from latentgeo.experiments.record import Record
 from latentgeo.experiments.timing import row_by_row_seconds, timed
 from latentgeo.experiments.trained import Recipe, train
-from latentgeo.models import VAE
+from latentgeo.models import Autoencoder
 from latentgeo.plots import COLORS, image_grid
 
 _ERROR = 1e-3  # relative, of G against finite differences in float64, and of lengths
 _STEP = 1e-4  # of the differences
+_RESIDUAL = 1e-2  # of geodesics; below it their lengths stay the same to a percent
+_RIDGE = 1e-3  # of the largest eigenvalue of G, for walks
+_LEARNED = 0.1  # of the variance of pixels, that a decoder explains which has learned something
 _NAMES = {
     "lenet5": "LeNet5",
     "resnet18": "ResNet18",
@@ -31,6 +34,7 @@ _NAMES = {
     "mnist": "MNIST",
     "cifar10": "CIFAR10",
 }
+_SEEN = 200  # images by which the explained variance is taken
 _STRIP, _FINE = 10, 8  # images in a strip, and steps between them by which lengths are measured
 _PARTS = ("metric", "row by row", "geodesic", "step of a walk")
 
@@ -74,6 +78,7 @@ def _cases(resnet: Case, lenet: Case, latents: tuple[int, int, int]) -> tuple[Ca
 def _resnet18(width: int, epochs: int, batch_size: int) -> Recipe:
     return Recipe(
         latents=1,
+        kind="autoencoder",
         network="resnet18",
         hidden=(width,),
         activation="silu",
@@ -83,7 +88,7 @@ def _resnet18(width: int, epochs: int, batch_size: int) -> Recipe:
 
 
 def _lenet5(epochs: int) -> Recipe:
-    return Recipe(latents=1, network="lenet5", activation="tanh", epochs=epochs)
+    return Recipe(latents=1, kind="autoencoder", network="lenet5", activation="tanh", epochs=epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +100,10 @@ class SlowJacobiansConfig(Config):
     """
 
     cases: tuple[Case, ...] = _cases(
-        Case(data="digits", per_class=30, recipe=_resnet18(4, 5, 20), num_steps=5),
+        Case(data="digits", recipe=_resnet18(4, 3, 20), num_steps=5),
         Case(
             data="digits",
-            per_class=30,
-            recipe=replace(_lenet5(10), batch_size=20, learning_rate=3e-3),
+            recipe=replace(_lenet5(15), batch_size=20),
             num_steps=20,
         ),
         (16, 8, 4),
@@ -122,27 +126,34 @@ def study(config: SlowJacobiansConfig, place: Place, record: Record) -> Findings
         numbers={f"{row['case']}, seed {row['seed']}": row for row in rows},
         criteria=(
             Criterion(
+                "The decoders have learned to use their latents; smallest share of the variance of pixels that "
+                "they explain.",
+                min(row["variance explained"] for row in rows),
+                ">=",
+                _LEARNED,
+            ),
+            Criterion(
                 "The metric is that of finite differences of the decoder in float64; largest relative error.",
-                max((row["error of the metric"]) for row in rows),
+                max(row["error of the metric"] for row in rows),
                 "<=",
                 _ERROR,
             ),
             Criterion(
                 "Geodesics are found on every decoder; share converged.",
-                sum((row["geodesic converged"]) for row in rows) / len(rows),
+                sum(row["geodesic converged"] for row in rows) / len(rows),
                 ">=",
                 1.0,
                 documented="given up: Jacobians were very slow",
             ),
             Criterion(
                 "No geodesic is longer than its straight line; largest ratio.",
-                max((row["geodesic over straight"]) for row in rows),
+                max(row["geodesic over straight"] for row in rows),
                 "<=",
                 1 + _ERROR,
             ),
             Criterion(
                 "Walks run on every decoder; share with finite steps.",
-                sum((row["walked"]) for row in rows) / len(rows),
+                sum(row["walked"] for row in rows) / len(rows),
                 ">=",
                 1.0,
                 documented="in 4 dimensions only, for more performance",
@@ -150,7 +161,7 @@ def study(config: SlowJacobiansConfig, place: Place, record: Record) -> Findings
             Criterion(
                 "A metric takes less time than its Jacobian row by row; seconds of the latter over those of the "
                 "former, least of all decoders.",
-                min((row["row by row over metric"]) for row in rows),
+                min(row["row by row over metric"] for row in rows),
                 ">",
                 1.0,
             ),
@@ -159,12 +170,13 @@ def study(config: SlowJacobiansConfig, place: Place, record: Record) -> Findings
             "The slides give no seconds and not the way in which they took Jacobians; the old way here is a backward "
             "pass for each output, timed on some outputs.",
             "ResNet18's activation is SiLU, not ReLU, whose metric is piecewise constant.",
+            "The decoders are autoencoders': variational ones leave most of 64 or 256 latents unused, and there is "
+            "no metric to speak of along those.",
+            f"Geodesics end at a residual of {_RESIDUAL:g}.",
+            f"Walks are by G + {_RIDGE:g} λ I, λ the largest eigenvalue of G at their start, in float64: G is nearly "
+            "singular, and a step along what the decoder hardly uses would leave all that it knows.",
         ),
-        remarks=(
-            "Seconds are the processor's, on one thread from the command line. Walks are in float64: where a VAE "
-            "leaves latents unused, G is nearly singular, and steps along them are long.",
-            "A geodesic of no length or steps is that of a decoder which has not learned to use its latents yet.",
-        ),
+        remarks=("Seconds are the processor's, on one thread from the command line.",),
     )
 
 
@@ -173,29 +185,32 @@ def _measured(case: Case, place: Place, seed: int) -> tuple[dict[str, Any], Tens
     classes = None if case.per_class is None else tuple(range(10))
     data = load_images(case.data, "train", place, classes=classes, per_class=case.per_class)
     trained, training = timed(lambda: train(case.recipe, data.images, place), place.device)
-    model = cast(VAE, trained.model)
+    model = cast(Autoencoder, trained.model)
     with torch.no_grad():
-        start, end, *rest = model.encode(data.images[: case.num_points + 2].to(place.device)).mean
+        decode = _means(model.decoder)
+        seen = data.images[:_SEEN].to(place.device)
+        codes = model.encode(seen)
+        explained = 1 - float((decode(codes) - seen).square().mean() / seen.var(0, correction=0).mean())
+    start, end, *rest = codes[: case.num_points + 2]
     points = torch.stack(rest)
-    decode = _means(model.decoder)
     metric = pullback_metric(decode)
-    # unused latents make G nearly singular, beyond what float32 can factorize
+    # float32 cannot factorize what is nearly singular
     exact = _means(copy.deepcopy(model.decoder).double())
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         metric(points[:1])  # the first call looks at the decoder
         _, matrices = timed(lambda: metric(points), place.device)
     row_by_row = row_by_row_seconds(decode, points[0], case.num_rows, place.device)
-    solver = MinimizeEnergy(num_segments=case.num_segments, max_steps=1000)
+    solver = MinimizeEnergy(num_segments=case.num_segments, tol=_RESIDUAL, max_steps=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is in the numbers
         result, solving = timed(lambda: geodesic(metric, start, end, solver=solver), place.device)
         size = 0.01 * float(result.length)
         kind, steps = "inverse-metric", case.num_steps
         at = points[:1].double()
+        ridged = _ridged(exact, at)
         walk, walking = timed(
-            lambda: random_walk(pullback_metric(exact), at, steps, size, kind=kind, generator=generator),
-            place.device,
+            lambda: random_walk(ridged, at, steps, size, kind=kind, generator=generator), place.device
         )
     t = torch.linspace(0, 1, _FINE * (_STRIP - 1) + 1, dtype=start.dtype, device=start.device)
     curves = result.at(t)[0], torch.lerp(start, end, t[:, None])
@@ -205,6 +220,7 @@ def _measured(case: Case, place: Place, seed: int) -> tuple[dict[str, Any], Tens
     row: dict[str, Any] = {"case": case.name, "seed": seed}
     row |= {f"seconds of {part}": each for part, each in zip(_PARTS, seconds, strict=True)}
     row |= {"seconds of training": training, "row by row over metric": row_by_row / seconds[0]}
+    row |= {"variance explained": explained}
     row |= {"error of the metric": _error(metric, exact, points, generator)}
     row |= {"geodesic converged": bool(result.converged.all()), "steps of the geodesic": int(result.steps[0])}
     row |= {"length of the geodesic": float(result.length)}
@@ -214,8 +230,15 @@ def _measured(case: Case, place: Place, seed: int) -> tuple[dict[str, Any], Tens
 
 
 def _means(decoder: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The mean images of a Bernoulli decoder."""
+    """The images that a decoder of logits makes."""
     return lambda z: decoder(z).sigmoid()
+
+
+def _ridged(decode: Callable[[Tensor], Tensor], at: Tensor) -> Metric:
+    """G + ε² I: the pull-back of images and latents times ε together."""
+    metric = pullback_metric(decode)
+    epsilon = (_RIDGE * torch.linalg.eigvalsh(metric(at)).max()).sqrt()
+    return pullback_metric(lambda z: torch.cat([decode(z).flatten(1), epsilon * z], dim=1))
 
 
 def _error(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -89,8 +88,7 @@ class LatentTable:
 def latent_tables(config: Config, recipes: list[Recipe], place: Place) -> list[LatentTable]:
     """The tables of models, each trained or taken from the cache."""
     load_images(config.data, "train", place)  # before jobs try, and try again, where there are none
-    alone = dataclasses.replace(place, client=None, progress=False)
-    items = [_Item(config.data, recipe, alone) for recipe in recipes]
+    items = [_Item(config.data, recipe, place.alone) for recipe in recipes]
     return run_jobs(_table, items, client=place.client, progress=place.progress, label="models")
 
 
