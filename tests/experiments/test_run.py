@@ -183,17 +183,18 @@ class FailsOnce:
         return x
 
 
-def test_jobs_come_back_in_order_here_and_on_a_cluster() -> None:
+def test_jobs_come_back_in_order_here_and_on_a_cluster(tmp_path: Path) -> None:
     items = [3, 1, 2, 1]
     with connected(None, 2) as client:
-        assert run_jobs(square, items, client=client) == run_jobs(square, items) == [9, 1, 4, 1]
+        there, here = (run_jobs(square, items, Place(cache=tmp_path, client=one)) for one in (client, None))
+        assert there == here == [9, 1, 4, 1]
 
 
-def test_failed_job_is_tried_once_more_and_reported() -> None:
+def test_failed_job_is_tried_once_more_and_reported(tmp_path: Path) -> None:
     with pytest.warns(RuntimeWarning, match="1: OSError: no luck; the second try succeeded"):
-        assert run_jobs(FailsOnce(), [1]) == [1]
+        assert run_jobs(FailsOnce(), [1], Place(cache=tmp_path)) == [1]
     with pytest.raises(OSError, match="no luck"):
-        run_jobs(FailsOnce(2), [1])
+        run_jobs(FailsOnce(2), [1], Place(cache=tmp_path))
 
 
 def test_failed_job_of_a_cluster_is_tried_once_more_and_reported(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_failed_job_of_a_cluster_is_tried_once_more_and_reported(tmp_path: Path)
         connected(None, 1) as client,
         pytest.warns(RuntimeWarning, match="OSError: no luck; the second try succeeded"),
     ):
-        assert run_jobs(after_a_try, [tmp_path / "tried"], client=client) == [7]
+        assert run_jobs(after_a_try, [tmp_path / "tried"], Place(cache=tmp_path, client=client)) == [7]
 
 
 def test_model_is_trained_once_and_again_where_anything_differs(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from latentgeo.experiments.criteria import Criterion
+from latentgeo.experiments.kept import KeptResults
 from latentgeo.experiments.record import Record
 
 Preset = Literal["quick", "standard", "full"]
@@ -46,6 +47,7 @@ class Place:
         device: where to compute.
         client: a ``dask.distributed.Client`` over whose workers jobs are spread; None runs them here.
         progress: whether to show bars.
+        kept: results of finished jobs, where they are kept until the experiment has ended; :func:`run` says so.
 
     Example:
         >>> from pathlib import Path
@@ -60,11 +62,12 @@ class Place:
     device: str = "cpu"
     client: Any = None
     progress: bool = False
+    kept: KeptResults | None = None
 
     @property
     def alone(self) -> Place:
-        """The same for a job, which has no cluster and no bar of its own."""
-        return dataclasses.replace(self, client=None, progress=False)
+        """The same for a job, which has no cluster, no bar and no jobs of its own."""
+        return dataclasses.replace(self, client=None, progress=False, kept=None)
 
 
 @dataclass(frozen=True, kw_only=True)

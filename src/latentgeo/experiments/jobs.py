@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from tqdm.auto import tqdm
 
+from latentgeo.experiments.experiment import Place
 from latentgeo.geodesics.cluster import on_cluster
 
 T = TypeVar("T")
@@ -41,20 +42,19 @@ def connected(scheduler: str | None, workers: int | None) -> Iterator[Any]:
 def run_jobs(
     function: Callable[[T], R],
     items: Iterable[T],
+    place: Place,
     *,
-    client: Any = None,
-    progress: bool = False,
     label: str = "jobs",
 ) -> list[R]:
     """The results of a function for every item, in the order of the items.
 
     A job that fails is tried once more, where it is, and reported by a warning; the second failure ends the run.
+    Results that the place keeps from a run that was interrupted are taken as they are.
 
     Args:
         function: of one item, seeded by it; for a cluster it must be importable there.
         items: what the jobs differ in.
-        client: a ``dask.distributed.Client``; None runs one job after another in this process.
-        progress: whether to show a bar.
+        place: where they run: on its client's cluster, or one after another in this process.
         label: of the bar.
 
     Returns:
@@ -62,13 +62,22 @@ def run_jobs(
     """
     job = _Job(function, list(items))
     numbers = range(len(job.items))
+    kept = None if place.kept is None else place.kept.next_call()
+    results: dict[int, R] = {n: found[0] for n in numbers if kept is not None and (found := kept.take(n))}
+    left = [n for n in numbers if n not in results]
     finished = (
-        ((n, job(n)) for n in numbers) if client is None else on_cluster(client, job, numbers, retries=0)
+        ((n, job(n)) for n in left)
+        if place.client is None
+        else on_cluster(place.client, job, left, retries=0)
     )
-    results: dict[int, R] = {}
-    with tqdm(total=len(numbers), desc=label, unit="job", disable=not progress, dynamic_ncols=True) as bar:
+    hidden = not place.progress
+    with tqdm(
+        total=len(numbers), initial=len(results), desc=label, unit="job", disable=hidden, dynamic_ncols=True
+    ) as bar:
         for n, (result, complaint) in finished:
             results[n] = result
+            if kept is not None:
+                kept.put(n, result)
             if complaint:
                 warnings.warn(complaint, RuntimeWarning, stacklevel=2)
             bar.update()

@@ -13,6 +13,7 @@ import torch
 from latentgeo import ConvergenceWarning
 from latentgeo.experiments.environment import environment
 from latentgeo.experiments.experiment import C, Experiment, Findings, Place
+from latentgeo.experiments.kept import KeptResults
 from latentgeo.experiments.page import page
 from latentgeo.experiments.record import Record
 from latentgeo.experiments.result import Result, UnusableData, plain
@@ -20,6 +21,8 @@ from latentgeo.experiments.result import Result, UnusableData, plain
 
 def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Result:
     """Runs an experiment; leaves ``config.json``, figures, tables, ``metrics.json``, ``index.html`` in a folder.
+
+    Results of jobs lie in ``jobs`` until all is done, so that a run that was interrupted goes on after them.
 
     Args:
         experiment: what to run.
@@ -54,12 +57,13 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
     text = json.dumps(plain(settings), indent=2, ensure_ascii=False)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
     record = Record(out, progress=place.progress)
+    kept = KeptResults(out / "jobs", f"{experiment.name} {text} {place.data_dir} {place.device}")
     began = time.perf_counter()
     skipped = ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            findings = experiment.study(config, place, record)
+            findings = experiment.study(config, dataclasses.replace(place, kept=kept), record)
         except UnusableData as error:
             # results are shown to others, whom this machine's folders do not concern
             skipped = str(error).replace(str(Path.home()), "~")
@@ -90,4 +94,5 @@ def run(experiment: Experiment[C], config: C, place: Place, *, out: Path) -> Res
     words = experiment.introduction or experiment.source
     (out / "index.html").write_text(page(result, out, introduction=words), encoding="utf-8")
     result.write_json(out / "metrics.json")
+    kept.discard()
     return result

@@ -47,9 +47,7 @@ class _Curves:
 def study(config: ReportConfig, place: Place, record: Record) -> Findings:
     """Trains both kinds in every dimension, and follows what the test set says of them."""
     test = load_images(config.data, "test", place)
-    curves = run_jobs(
-        _follow, report_models(config, place), client=place.client, progress=place.progress, label="models"
-    )
+    curves = run_jobs(_follow, report_models(config, place), place, label="models")
     record.table(
         "curves.csv",
         [

@@ -73,7 +73,7 @@ def study(config: FreyFacesConfig, place: Place, record: Record) -> Findings:
         for k, seed in models
     ]  # fmt: skip
     with record.stage("training"):
-        every = run_jobs(_trained, jobs, client=place.client, progress=place.progress, label="models")
+        every = run_jobs(_trained, jobs, place, label="models")
     trained = dict(zip(models, every, strict=True))
     bounds = {model: _bounds(one) for model, one in trained.items()}
     record.table(

@@ -56,9 +56,7 @@ def study(config: GenerationEpochsConfig, place: Place, record: Record) -> Findi
     models = [
         PaperModel(config=config, place=place, latents=config.latents, seed=seed) for seed in config.seeds
     ]
-    found = run_jobs(
-        partial(_stages, config), models, client=place.client, progress=place.progress, label="models"
-    )
+    found = run_jobs(partial(_stages, config), models, place, label="models")
     rows = [
         {
             "seed": stage.model.seed,

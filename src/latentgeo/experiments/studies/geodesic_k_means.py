@@ -96,7 +96,7 @@ def study(config: GeodesicKMeansConfig, place: Place, record: Record) -> Finding
         for seed in config.seeds
         for subset in _subsets(config, digits, seed, place)
     ]
-    found = run_jobs(clustered, subsets, client=place.client, progress=place.progress, label="k-means")
+    found = run_jobs(clustered, subsets, place, label="k-means")
     # (sets, seeds, subsets, kinds, scores)
     scores = np.array(
         [[[getattr(one.scores, score) for score in _SCORES] for one in both] for both in found]

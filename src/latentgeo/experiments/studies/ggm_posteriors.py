@@ -75,9 +75,7 @@ def study(config: GraphicalModelsConfig, place: Place, record: Record) -> Findin
         for family in _FAMILIES
         for seed in config.seeds
     ]
-    found = run_jobs(
-        partial(_found, config), models, client=place.client, progress=place.progress, label="models"
-    )
+    found = run_jobs(partial(_found, config), models, place, label="models")
     bounds: dict[Family, np.ndarray] = {
         family: np.array([some.bound for some in found if some.model.posterior == family])
         for family in _FAMILIES

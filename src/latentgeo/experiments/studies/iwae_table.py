@@ -91,9 +91,7 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
         for method in _METHODS
         for seed in config.seeds
     ]
-    found = run_jobs(
-        partial(_row, config, place.alone), jobs, client=place.client, progress=place.progress, label="models"
-    )
+    found = run_jobs(partial(_row, config, place.alone), jobs, place, label="models")
     record.table(
         "table.csv",
         [

@@ -109,7 +109,7 @@ def study(config: LandConfig, place: Place, record: Record) -> Findings:
     jobs = [
         _Job(space, seed, config, place.alone, seed == seeds[0]) for space in config.spaces for seed in seeds
     ]
-    fits = run_jobs(_fit, jobs, client=place.client, progress=place.progress, label="mixtures")
+    fits = run_jobs(_fit, jobs, place, label="mixtures")
     rows = [found.row for found in fits]
     record.table("fits.csv", rows)
     _draw(record, [found for found, job in zip(fits, jobs, strict=True) if job.drawn], config.spaces)

@@ -52,9 +52,7 @@ def study(config: LinearSeparabilityConfig, place: Place, record: Record) -> Fin
         for k in config.latents
         for seed in config.seeds
     ]
-    found = run_jobs(
-        partial(_accuracies, config), models, client=place.client, progress=place.progress, label="models"
-    )
+    found = run_jobs(partial(_accuracies, config), models, place, label="models")
     rows = [
         {
             "k": model.latents,

@@ -105,7 +105,7 @@ def study(config: NoiseCollapseConfig, place: Place, record: Record) -> Findings
     """Adds noise to one active latent, epoch by epoch, until it is worth less than it costs; then takes it away."""
     load_images(config.data, "train", place)  # before jobs try, and try again, where there are none
     items = [_Item(config, seed, place.alone) for seed in config.seeds]
-    runs = run_jobs(_run, items, client=place.client, progress=place.progress, label="models")
+    runs = run_jobs(_run, items, place, label="models")
     record.table(
         "moments.csv",
         [

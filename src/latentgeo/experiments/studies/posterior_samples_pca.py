@@ -76,9 +76,7 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
         for k, activation in config.models
         for seed in config.seeds
     ]
-    along = run_jobs(
-        partial(_latents, config), models, client=place.client, progress=place.progress, label="models"
-    )
+    along = run_jobs(partial(_latents, config), models, place, label="models")
     found = [stages[-1] for stages in along]
     record.table(
         "eigenvalues.csv",

@@ -68,7 +68,7 @@ def study(config: PosteriorTrajectoriesConfig, place: Place, record: Record) -> 
     """Follows one digit of each class, and looks at six of each afterwards."""
     shown = load_images(config.data, "train", place, per_class=_PER_CLASS)
     items = [_Item(config, seed, place.alone) for seed in config.seeds]
-    runs = run_jobs(_follow, items, client=place.client, progress=place.progress, label="models")
+    runs = run_jobs(_follow, items, place, label="models")
     starts, ends, finals = (
         np.array([_geometric_mean(r2) for r2 in some])
         for some in (

@@ -77,8 +77,7 @@ def study(config: RenyiBoundsConfig, place: Place, record: Record) -> Findings:
     found = run_jobs(
         partial(_estimates, config),
         config.models(place),
-        client=place.client,
-        progress=place.progress,
+        place,
         label="models",
     )
     record.table(

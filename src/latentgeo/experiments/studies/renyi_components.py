@@ -51,9 +51,7 @@ class _Spectrum:
 def study(config: SweepConfig, place: Place, record: Record) -> Findings:
     """Trains models of every dimension and order, and counts the components of their posterior means."""
     load_images(config.data, "test", place)  # before jobs try, and try again, where there are none
-    spectra = run_jobs(
-        _spectrum, config.models(place), client=place.client, progress=place.progress, label="models"
-    )
+    spectra = run_jobs(_spectrum, config.models(place), place, label="models")
     counts = {key: [int(s.informative.sum()) for s in some] for key, some in _by(spectra).items()}
     mean = {key: float(np.mean(some)) for key, some in counts.items()}
     _leave_tables(record, spectra)

@@ -107,7 +107,7 @@ def trained_models(config: ReportConfig, place: Place) -> dict[ReportModel, VAE 
     """All models of a config, trained or taken from the cache."""
     load_images(config.data, "test", place)  # before jobs try, and try again, where there are none
     models = report_models(config, place)
-    run_jobs(_trained, models, client=place.client, progress=place.progress, label="models")
+    run_jobs(_trained, models, place, label="models")
     return {model: model.train() for model in models}
 
 

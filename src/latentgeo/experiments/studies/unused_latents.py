@@ -89,7 +89,7 @@ def latent_tables(config: Config, recipes: list[Recipe], place: Place) -> list[L
     """The tables of models, each trained or taken from the cache."""
     load_images(config.data, "train", place)  # before jobs try, and try again, where there are none
     items = [_Item(config.data, recipe, place.alone) for recipe in recipes]
-    return run_jobs(_table, items, client=place.client, progress=place.progress, label="models")
+    return run_jobs(_table, items, place, label="models")
 
 
 def table_of(model: VAE, images: Tensor, recipe: Recipe) -> LatentTable:
