@@ -77,7 +77,7 @@ def as_rest(app: object, what: str, name: str, thing: object, options: object, l
         parts = re.split(r"(``.*?``|:\w+:`.*?`)", line)
         parts[::2] = [re.sub(r"([*|])", r"\\\1", part) for part in parts[::2]]
         formula = not section and line.startswith("    ")
-        text = "".join(parts)
+        text = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", "".join(parts))  # initials of an author, no enumeration
         lines[i] = f"    | {text.strip()}" if formula else text
 
 

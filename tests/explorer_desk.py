@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import queue
 import time
+from collections.abc import Callable
 
 import torch
 from bokeh.document import Document
@@ -30,8 +32,15 @@ class Desk:
 
     def wait(self) -> None:
         """Until no task is running."""
+        self._wait(lambda: not self.page.tasks.running)
+
+    def wait_for(self, words: str) -> None:
+        """Until the status holds words."""
+        self._wait(lambda: words in self.words)
+
+    def _wait(self, until: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
-        while self.page.tasks.running:
+        while not until():
             assert time.monotonic() < end, "a task did not end"
             try:
                 self._calls.get(timeout=0.1)()
@@ -47,7 +56,7 @@ class Desk:
 
     def click(self, name: str) -> str:
         """Presses a button of the page."""
-        self.page._guard(getattr(self.page, name))
+        self.page._guard(operator.attrgetter(name)(self.page))
         self.wait()
         return self.words
 

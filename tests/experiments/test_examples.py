@@ -120,3 +120,21 @@ def test_two_kinds_of_neighbours(tmp_path, capsys):
     load("nearest_neighbours").main(known=4, asked=4, out=tmp_path / "p.png")
     assert capsys.readouterr().out.count("of 12 wrong") == 2
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_a_principal_geodesic_follows_what_no_straight_axis_does(tmp_path, capsys):
+    """Places are 3 degrees off the great circle that they lie along."""
+    load("principal_geodesics").main(count=40, out=tmp_path / "p.png")
+    lines = capsys.readouterr().out.splitlines()
+    off = {line.split(":")[0]: float(line.split()[-6]) for line in lines[:2]}
+    assert off["principal geodesic"] == pytest.approx(3, rel=0.3)
+    assert off["straight axis"] > 4 * off["principal geodesic"]
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::latentgeo.ConvergenceWarning")  # of a fit with few draws
+def test_two_ways_to_fit_two_moons(tmp_path, capsys):
+    load("locally_adaptive_normals").main(count=30, draws=48, resolution=9, out=tmp_path / "p.png")
+    densities = re.findall(r"unseen points (-?\d+\.\d+)", capsys.readouterr().out)
+    assert len(densities) == 2
+    assert (tmp_path / "p.png").stat().st_size > 10_000

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 import torch
 
 from latentgeo import expected_pullback_metric
 from latentgeo.data import load_digits
 from latentgeo.explorer.scene import scene_of
+from latentgeo.explorer.server import Explorer
 from latentgeo.training import reference_model
 
 
@@ -24,3 +28,20 @@ def digits():
 def digits_scene(digits):
     vae, latents, labels = digits
     return scene_of(expected_pullback_metric(vae.decode), latents, vae.decode, labels)
+
+
+@pytest.fixture(scope="session")
+def served(digits_scene):
+    with Explorer(digits_scene, 0) as explorer:
+        yield explorer
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("the tests of the page need Chromium: apt-get install chromium")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"] if root else [])

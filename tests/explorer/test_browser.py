@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import shutil
 import statistics
 import sys
 import time
@@ -14,97 +11,13 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from explorer_window import DESK, GEODESIC, PHONE, Window
 from latentgeo import geodesic
-from latentgeo.explorer.server import Explorer
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("the tests of the page need Chromium: apt-get install chromium", allow_module_level=True)
-
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-GEODESIC = (0xD5, 0x5E, 0x00)
 FOCUSED = """() => {
   const holder = document.activeElement?.closest("[data-root-id]")
   return holder ? Bokeh.documents[0].get_model_by_id(holder.dataset.rootId).name : null
 }"""
-PATIENCE = 15_000  # milliseconds
-
-
-class Window:
-    """The page in a window of the browser, and all it asked for and complained of."""
-
-    def __init__(self, page, url: str) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None,
-        )
-        began = time.perf_counter()
-        self.source = page.goto(url).text()
-        page.wait_for_function("window.Bokeh?.documents[0]?.is_idle")
-        self.painted = time.perf_counter() - began
-        page.wait_for_function(  # the map in full, after which no other thread takes derivatives
-            f"{self._model('map')}.renderers.some((r) => r.glyph.type == 'Image' && "
-            "r.data_source.get('image')[0]?.shape[0] > 300)"
-        )
-
-    @staticmethod
-    def _model(name: str) -> str:
-        return f"Bokeh.documents[0].roots().find((root) => root.name == {name!r})"
-
-    def get(self, name: str, attribute: str):
-        return self.page.evaluate(f"{self._model(name)}.{attribute}")
-
-    def wait_for(self, words: str) -> str:
-        """Until the status holds words; answers the status."""
-        self.page.wait_for_function(f"{self._model('status')}.text.includes({words!r})")
-        return self.get("status", "text")
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where on the screen a place of the map is."""
-        frame = self.page.evaluate(
-            f"""() => {{
-            const view = Bokeh.index.find_one({self._model("map")}), box = view.el.getBoundingClientRect()
-            return [box.x + view.frame.x_scale.compute({x}), box.y + view.frame.y_scale.compute({y})]
-        }}"""
-        )
-        return tuple(frame)
-
-    def click(self, x: float, y: float) -> None:
-        self.page.mouse.click(*self.at(x, y))
-
-    def join(self, start: str, end: str) -> str:
-        """Types both ends; answers the status with the geodesic."""
-        self.page.get_by_role("button", name="Clear").click()
-        self.wait_for("Click two places")
-        for label, text in (("From A", start), ("To B", end)):
-            self.page.get_by_label(label).fill(text)
-            self.page.keyboard.press("Enter")
-        return self.wait_for("Geodesic ")
-
-    def colored(self, color=GEODESIC) -> int:
-        """Pixels of a colour that are seen."""
-        pixels = 255 * imread(io.BytesIO(self.page.screenshot()))[..., :3]
-        return int((np.abs(pixels - color).max(axis=2) < 8).sum())
-
-
-@pytest.fixture(scope="module")
-def served(digits_scene):
-    with Explorer(digits_scene, 0) as explorer:
-        yield explorer
-
-
-@pytest.fixture(scope="module")
-def browser():
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if root else [])
 
 
 @pytest.fixture(scope="module")

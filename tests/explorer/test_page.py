@@ -43,7 +43,7 @@ def test_two_clicks_give_the_geodesic_between_them(desk, digits_scene):
     expected = geodesic(metric, torch.tensor([-1.0, -1.5]), torch.tensor([1.5, 0.5]))
     assert f"Geodesic {float(expected.length[0]):.4g}" in desk.words
     assert "CONVERGED" in desk.words
-    assert torch.equal(desk.page.joined.result.points, expected.points)
+    assert torch.equal(desk.page.answers.joined.result.points, expected.points)
     (x,), (y,) = shown_curve(desk)["xs"], shown_curve(desk)["ys"]
     assert (x[0], y[0], x[-1], y[-1]) == pytest.approx((-1.0, -1.5, 1.5, 0.5))
     assert desk.page.strips.images.visible
@@ -87,7 +87,7 @@ def test_another_metric_joins_the_same_ends(desk):
     assert desk.controls.radius.value == pytest.approx(1, rel=0.5)
     desk.controls.metric.value = "expected pull-back"
     desk.wait()
-    assert desk.page.joined.line_length > 4
+    assert desk.page.answers.joined.line_length > 4
 
 
 def test_ball_and_clusters_are_drawn_and_told(flat):
@@ -107,12 +107,12 @@ def test_ball_and_clusters_are_drawn_and_told(flat):
 
 def test_curve_is_saved_through_the_browser(flat):
     flat.type("-1, -1", "1, 1")
-    assert "numpy.load" in flat.click("_save")
+    assert "numpy.load" in flat.click("answers.save")
     (text,) = flat.controls.file.data["base64"]
     with np.load(io.BytesIO(base64.b64decode(text))) as saved:
-        assert np.array_equal(saved["points"], flat.page.joined.result.points[0].numpy())
+        assert np.array_equal(saved["points"], flat.page.answers.joined.result.points[0].numpy())
     flat.click("_clear")
-    assert "no curve to save" in flat.click("_save")
+    assert "no curve to save" in flat.click("answers.save")
 
 
 def slow_scene(seconds, fail_after=None):
@@ -182,7 +182,7 @@ def test_many_dimensions_are_seen_in_a_plane_that_is_chosen(d):
     assert desk.controls.plane.visible
     assert "CONVERGED" in desk.type("#0", "#1")
     assert desk.controls.start.value == "#0"  # the latent itself, which is not in the plane
-    assert desk.page.joined.result.points.shape[2] == d
+    assert desk.page.answers.joined.result.points.shape[2] == d
     desk.controls.plane.value = "two coordinates"
     desk.controls.axes.value = "1, 2"
     desk.wait()

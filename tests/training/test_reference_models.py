@@ -47,6 +47,7 @@ def test_the_command_makes_what_is_shipped():
     assert score(train_reference("digits")) == pytest.approx(score(reference_model("digits")), rel=0.01)
 
 
-def test_an_unknown_name_is_refused(unchecked):
+@pytest.mark.parametrize("get", [reference_model, train_reference])
+def test_an_unknown_name_is_refused(get, unchecked):
     with pytest.raises(ValueError, match="name: expected one of 'digits', 'mnist', got 'cifar'"):
-        reference_model("cifar")
+        get("cifar")

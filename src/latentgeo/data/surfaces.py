@@ -55,7 +55,7 @@ def surface_with_hole(
     variance that is right must rise in the hole, where geodesics ought not to go.
 
     Args:
-        num_points: N.
+        num_points: how many, N.
         noise: standard deviation of the noise.
         generator: of the draws, on the CPU; None takes torch's global one.
 
@@ -126,7 +126,7 @@ def swiss_roll(num_points: int, *, noise: float = 0.05, generator: torch.Generat
     the straight lines between latents are the geodesics of the roll.
 
     Args:
-        num_points: N.
+        num_points: how many, N.
         noise: standard deviation of the noise, where the sheets are 2π apart.
         generator: of the draws, on the CPU; None takes torch's global one.
 

@@ -1,4 +1,4 @@
-"""What the page computes beside itself: the steps of a map and of a curve, with a watch on the metric."""
+"""What the page computes beside itself: the steps of a map and of a curve."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from latentgeo.explorer.view import volume_map
 from latentgeo.explorer.watched import Watch, WatchedMetric
 from latentgeo.metrics import Metric
 
-_RESOLUTIONS = (32, 128)  # of the map: soon, and well
+RESOLUTION = 128  # cells of the map along its longer side
+_RESOLUTIONS = (32, RESOLUTION)  # soon, and well
 _RESOLUTIONS_OF_A_LINE = (512,)
 _STRIP = 10  # images in a strip
 _VALUES = 65  # points of a value along the way
 
 
 def map_steps(
-    metric: Metric, plane: Plane, bounds: Float[Tensor, "2 k"], watch: Watch
+    metric: Metric, plane: Plane, bounds: Float[Tensor, "2 k"]
 ) -> Iterator[Float[Tensor, "..."] | None]:
     """The map, of few cells and of more.
 
     Yields:
         The values of :func:`latentgeo.explorer.view.volume_map`, and None in between.
     """
-    watched = WatchedMetric(metric, watch)
     for resolution in _RESOLUTIONS if len(plane.axes) == 2 else _RESOLUTIONS_OF_A_LINE:
-        yield from volume_map(watched, plane, bounds, resolution)
+        yield from volume_map(metric, plane, bounds, resolution)
 
 
 def curve_steps(

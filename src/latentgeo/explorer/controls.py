@@ -6,6 +6,7 @@ from typing import Any
 
 from bokeh.models import Button, ColumnDataSource, CustomJS, Div, Select, Spinner, TextInput
 
+from latentgeo.explorer.gestures import drags, rests
 from latentgeo.explorer.map_figure import MapFigure
 from latentgeo.explorer.scene import Scene
 from latentgeo.explorer.strip_figure import StripFigure
@@ -42,26 +43,6 @@ const link = document.createElement("a")
 link.href = "data:application/octet-stream;base64," + cb_obj.data.base64[0]
 link.download = cb_obj.data.name[0]
 link.click()
-"""
-# A drag is told to Python when it ends, unless a tool of the figure takes it. One that begins at an end moves it.
-_DRAG = """
-if (pan.active) { return }
-const {x, y} = cb_obj
-if (cb_obj.event_name == "panstart") {
-  const {start, end} = map.x_range
-  const near = 0.03 * Math.abs(end - start)
-  const [xs, ys] = [ends.get("x"), ends.get("y")]
-  const moved = xs.length == 2 ? [0, 1].findIndex((i) => Math.hypot(xs[i] - x, ys[i] - y) < near) : -1
-  drag.tags = moved < 0 ? [[x, y], moved] : [[xs[1 - moved], ys[1 - moved]], moved]
-  return
-}
-const [[kept_x, kept_y], moved] = drag.tags
-if (cb_obj.event_name == "pan") {
-  const [xs, ys] = moved == 0 ? [[x, kept_x], [y, kept_y]] : [[kept_x, x], [kept_y, y]]
-  ends.data = {x: xs, y: ys, name: ["A", "B"]}
-} else {
-  drag.data = moved < 0 ? {x: [kept_x, x], y: [kept_y, y], end: [0, 1]} : {x: [x], y: [y], end: [moved]}
-}
 """
 
 
@@ -112,18 +93,14 @@ class Controls:
         self.cluster = Button(name="cluster", label="k-means", **wide)
         self.picture = Button(name="picture", label="Picture (PNG)", **wide)
         self.curve = Button(name="curve", label="Curve (NPZ)", disabled=True, **wide)
-        self.cancel = Button(name="cancel", label="Cancel", button_type="warning", disabled=True, **wide)
+        self.cancel = Button(name="cancel", label="Cancel", disabled=True, **wide)
         self.status = Div(name="status", sizing_mode="stretch_width", margin=0)
         self.progress = Div(name="progress", sizing_mode="stretch_width", margin=0)
 
         self.file = ColumnDataSource({"name": [], "base64": []}, name="file")
         self.file.js_on_change("data", CustomJS(code=_DOWNLOAD))
         self.curve.tags = [self.file]  # only what hangs on a widget reaches the browser
-        self.drag = ColumnDataSource({"x": [], "y": [], "end": []}, name="drag")
-        gesture = {"drag": self.drag, "ends": drawn.ends, "pan": drawn.pan, "map": drawn.model}
-        heard = CustomJS(args=gesture, code=_DRAG)
-        for event in ("panstart", "pan", "panend"):
-            drawn.model.js_on_event(event, heard)
+        self.drag, self.seen = drags(drawn), rests(drawn)
         figures = {"map": drawn.model, "images": strips.images, "profiles": strips.profiles}
         self.picture.js_on_click(CustomJS(args={**figures, "status": self.status}, code=_PICTURE))
 

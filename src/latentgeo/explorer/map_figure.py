@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 from bokeh.models import (
     BasicTicker,
     ColorBar,
     ColumnDataSource,
+    CustomJS,
     DataRange1d,
     GlyphRenderer,
     Legend,
@@ -38,6 +39,7 @@ _MARKERS = {  # matplotlib's letters
     "X": "square_pin",  # Bokeh's x has no face
 }
 _LONGEST = 12  # letters of a class in the legend
+_NOWHERE = [float("nan")]
 _UNCLUSTERED = "#9A9A9A"
 _SHADES = ["#" + bytes(shade[:3].tolist()).hex() for shade in PALE(np.linspace(0, 1, 256), bytes=True)]
 
@@ -63,25 +65,23 @@ class MapFigure:
         is_line: bool,
     ) -> None:
         self._labels = labels
+        self._samples: list[ColumnDataSource] = []  # of the legend
         self._looks = looks
         self._is_line = is_line
         self._frame = ColumnDataSource({"x": [], "y": []})
         self.model = self._empty()
-        self._image = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
-        self._shades = LinearColorMapper(palette=_SHADES, low=0, high=1, nan_color="rgba(0, 0, 0, 0)")
-        self.model.image("image", "x", "y", "dw", "dh", source=self._image, color_mapper=self._shades)  # type: ignore[call-arg]
+        self._shades = LinearColorMapper(palette=_SHADES, low=0, high=1, nan_color="white")
+        self._image, self._closer = self._map_of(self._shades), self._map_of(self._shades)
         self._height = self._line_of("#707070", 1.5)
         self._inside = ColumnDataSource({"xs": [], "ys": []})
         self.model.multi_polygons(
             "xs", "ys", source=self._inside, fill_color=GEODESIC, fill_alpha=0.2, line_width=0
         )
-        drawn = [self._scatter(marker) for _, marker in looks]
-        self._points = [_source(renderer) for renderer in drawn]
+        self._points = [self._scatter(marker)[0] for _, marker in looks]
         self._fan = self._line_of(GEODESIC, 0.8)
         self._rim = self._line_of(GEODESIC, 1.5)
-        straight = self._rimmed(STRAIGHT, 1.6, "dashed")
-        geodesic = self._rimmed(GEODESIC, 3.0)
-        self._straight, self._geodesic = _source(straight), _source(geodesic)
+        self._straight = self._rimmed(STRAIGHT, 1.6, "dashed")
+        self._geodesic = self._rimmed(GEODESIC, 3.0)
         self._stars = ColumnDataSource({"x": [], "y": [], "color": []})
         self.model.scatter(
             "x",
@@ -97,11 +97,14 @@ class MapFigure:
         self.model.scatter(
             "x", "y", source=self.ends, size=11, color="white", line_color="black", line_width=2
         )
-        self.model.text(
+        names = self.model.text(
             "x", "y", "name", source=self.ends, x_offset=8, y_offset=-4, text_font_size="15px",
-            text_font_style="bold", text_outline_color="white", text_color="black",
+            text_font_style="bold",
         )  # fmt: skip
-        self._legend(classes, drawn, geodesic, straight)
+        names.glyph.update(
+            background_fill_color="white", background_fill_alpha=0.8, padding=1, border_radius=3
+        )
+        self._legend(classes)
 
     def show_points(self, places: Path) -> None:
         """Puts the points where they are seen; the middle of their rectangle is seen from the start."""
@@ -110,7 +113,9 @@ class MapFigure:
             source.data = {"x": x, "y": y, "color": [self._looks[kind][0]] * len(x)}
 
     def show_clusters(self, labels: Int[np.ndarray, " n"] | None, centers: Path) -> None:
-        """Colours the points by their clusters, or by their classes again for None."""
+        """Colours the points by their clusters, or by their classes again for None; the legend tells the shapes."""
+        for sample, (color, _) in zip(self._samples, self._looks, strict=True):
+            sample.data["color"] = [color if labels is None else _UNCLUSTERED]
         for kind, source in enumerate(self._points):
             own = self._labels == kind
             colors = [self._looks[kind][0]] * int(own.sum())
@@ -119,29 +124,32 @@ class MapFigure:
         self._stars.data = {"x": x, "y": y, "color": [_color(k) for k in range(len(centers))]}
 
     def show_bounds(self, bounds: Float[np.ndarray, "2 2"], names: Sequence[str]) -> None:
-        """What is seen before anybody zooms, and the names of the axes."""
+        """What is seen before anybody zooms, and the names of the axes; another rectangle is gone to at once."""
         (left, bottom), (right, top) = bounds.tolist()
-        self._frame.data = {"x": [left, right], "y": [bottom, top]}
+        corners = {"x": [left, right], "y": [bottom, top]}
+        if corners != self._frame.data:
+            self._frame.data = corners
         self.model.xaxis.axis_label, self.model.yaxis.axis_label = names
 
-    def show_map(
-        self,
-        values: Float[np.ndarray, "rows columns"],
-        bounds: Float[np.ndarray, "2 2"],
-        low: float,
-        high: float,
-    ) -> None:
+    def show_scale(self, low: float, high: float) -> None:
+        """Sets the ends of the colour scale, of both maps and of the bar."""
+        self._shades.update(low=low, high=high)
+
+    def show_map(self, values: Float[np.ndarray, "rows columns"], bounds: Float[np.ndarray, "2 2"]) -> None:
         """Draws values over a rectangle; no colour where they are not finite."""
-        (left, bottom), (right, top) = bounds.tolist()
-        self._shades.low, self._shades.high = low, high
-        self._image.data = {
-            "image": [values.astype(np.float32)], "x": [left], "y": [bottom],
-            "dw": [right - left], "dh": [top - bottom],
-        }  # fmt: skip
+        self._image.data = _image(values, bounds)
+
+    def show_closer(
+        self,
+        values: Float[np.ndarray, "rows columns"] | None,
+        bounds: Float[np.ndarray, "2 2"] | None = None,
+    ) -> None:
+        """Draws another map over that one, or takes it away for None."""
+        self._closer.data = _image(values, bounds)
 
     def hide_map(self) -> None:
-        """Takes the map away."""
-        self._image.data = {"image": [], "x": [], "y": [], "dw": [], "dh": []}
+        """Takes the maps away."""
+        self._image.data = self._closer.data = _image(None, None)
 
     def show_height(self, places: Path) -> None:
         """Draws the map of a line, as a curve."""
@@ -196,41 +204,48 @@ class MapFigure:
         if not self._is_line:
             for side in (model.x_range, model.y_range):
                 side.update(renderers=[corners])
+            self._frame.js_on_change("data", CustomJS(args={"map": model}, code="map.reset.emit()"))
         return model
+
+    def _map_of(self, shades: LinearColorMapper) -> ColumnDataSource:
+        source = ColumnDataSource(_image(None, None))
+        self.model.image("image", "x", "y", "dw", "dh", source=source, color_mapper=shades)  # type: ignore[call-arg]
+        return source
 
     def _line_of(self, color: str, width: float) -> ColumnDataSource:
         source = ColumnDataSource({"xs": [], "ys": []})
         self.model.multi_line("xs", "ys", source=source, color=color, line_width=width, line_cap="round")
         return source
 
-    def _rimmed(self, color: str, width: float, dash: str = "solid") -> GlyphRenderer:
+    def _rimmed(self, color: str, width: float, dash: str = "solid") -> ColumnDataSource:
         """Lines with a white rim that keeps them apart from points and a dark map."""
         source = ColumnDataSource({"xs": [], "ys": []})
         self.model.multi_line("xs", "ys", source=source, color="white", line_width=width + 2.5, alpha=0.8)
-        return self.model.multi_line("xs", "ys", source=source, color=color, line_width=width, line_dash=dash)
+        self.model.multi_line("xs", "ys", source=source, color=color, line_width=width, line_dash=dash)
+        return source
 
-    def _scatter(self, marker: str) -> GlyphRenderer:
+    def _scatter(self, marker: str) -> tuple[ColumnDataSource, GlyphRenderer]:
         source = ColumnDataSource({"x": [], "y": [], "color": []})
-        return self.model.scatter(
+        return source, self.model.scatter(
             "x", "y", source=source, marker=_MARKERS[marker], size=6, fill_color="color", line_color="white",
             line_width=0.4,
         )  # fmt: skip
 
-    def _legend(
-        self,
-        classes: Sequence[str],
-        drawn: Sequence[GlyphRenderer],
-        geodesic: GlyphRenderer,
-        straight: GlyphRenderer,
-    ) -> None:
-        """Beneath the toolbar and above the frame, so that it hides no point."""
-        items = [
-            LegendItem(label=_short(name), renderers=[r]) for name, r in zip(classes, drawn, strict=True)
-        ]
-        items += [
-            LegendItem(label="geodesic", renderers=[geodesic]),
-            LegendItem(label="straight line", renderers=[straight]),
-        ]
+    def _legend(self, classes: Sequence[str]) -> None:
+        """Beneath the toolbar and above the frame, so that it hides no point; with samples that are nowhere else."""
+        items: list[Any] = []
+        for name, (color, marker) in zip(classes, self._looks, strict=True):
+            sample, drawn = self._scatter(marker)
+            sample.data = {"x": _NOWHERE, "y": _NOWHERE, "color": [color]}
+            self._samples.append(sample)
+            items.append(_entry(_short(name), drawn))
+        for name, color, width, dash in (
+            ("geodesic", GEODESIC, 3.0, "solid"), ("straight line", STRAIGHT, 1.6, "dashed")
+        ):  # fmt: skip
+            drawn = self.model.multi_line(
+                [_NOWHERE], [_NOWHERE], color=color, line_width=width, line_dash=dash
+            )
+            items.append(_entry(name, drawn))
         legend = Legend(
             items=items, orientation="horizontal", ncols=5, label_text_font_size="12px", padding=2,  # type: ignore[arg-type]
             spacing=6, border_line_width=0, glyph_width=16, margin=0,
@@ -244,12 +259,23 @@ class MapFigure:
             self.model.add_layout(bar, "below")
 
 
-def _source(renderer: GlyphRenderer) -> ColumnDataSource:
-    return cast(ColumnDataSource, renderer.data_source)
+def _image(
+    values: Float[np.ndarray, "rows columns"] | None, bounds: Float[np.ndarray, "2 2"] | None
+) -> dict[str, list]:
+    if values is None or bounds is None:
+        return {"image": [], "x": [], "y": [], "dw": [], "dh": []}
+    (left, bottom), (right, top) = bounds.tolist()
+    return {
+        "image": [values.astype(np.float32)], "x": [left], "y": [bottom], "dw": [right - left], "dh": [top - bottom],
+    }  # fmt: skip
 
 
 def _paths(paths: Sequence[Path]) -> dict[str, list[np.ndarray]]:
     return {"xs": [path[:, 0] for path in paths], "ys": [path[:, 1] for path in paths]}
+
+
+def _entry(name: str, drawn: Any) -> LegendItem:
+    return LegendItem(label=name, renderers=[drawn])
 
 
 def _short(name: str) -> str:

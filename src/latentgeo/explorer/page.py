@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
 import html
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from bokeh.document import Document
-from bokeh.events import DoubleTap, Event, PointEvent
+from bokeh.events import Event
+from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.explorer.balls import Ball, ball, visible_radius
+from latentgeo.explorer.answers import Answers
 from latentgeo.explorer.chosen import Chosen
-from latentgeo.explorer.clusters import Clusters, cluster
-from latentgeo.explorer.computed import curve_steps, map_steps
 from latentgeo.explorer.controls import AXES, CORNER, CORNERS, Controls
-from latentgeo.explorer.decoded import Decoded
-from latentgeo.explorer.export import curve_file
-from latentgeo.explorer.joined import Joined
+from latentgeo.explorer.gestures import TAPS, Taps
 from latentgeo.explorer.map_figure import MapFigure
+from latentgeo.explorer.mapped import Mapped
 from latentgeo.explorer.placing import Placing
 from latentgeo.explorer.scene import Scene
 from latentgeo.explorer.strip_figure import StripFigure
 from latentgeo.explorer.tasks import Task, Tasks
 from latentgeo.explorer.template import TEMPLATE
-from latentgeo.explorer.view import scale_of, smoothed, square_around
-from latentgeo.explorer.watched import Watch, WatchedMetric
+from latentgeo.explorer.view import square_around
 from latentgeo.metrics import Metric
 
-Show = Callable[[], None]
-
-_SMOOTH = 129  # points of a geodesic that is drawn
 _LONGEST = 400  # letters of an error
-_SAME = 0.01  # of the view: two quick clicks so near are one
 _SLOW = 0.5  # seconds after which a task is worth a word
 _POLL = 250  # milliseconds between two looks at the tasks
 _HINT = "Click two places of the map, or drag from one to the other; or type them below."
-_MAP, _CURVE, _BALL, _CLUSTERS = "the map", "the geodesic", "the ball", "the clusters"
 
 
 class Page:
@@ -65,11 +54,10 @@ class Page:
         to_page = post or document.add_next_tick_callback
         self.tasks = Tasks(lambda show: to_page(functools.partial(self._guard, show)), self._ended)
         self.chosen = Chosen(scene, self.controls)
-        self.joined: Joined | None = None
-        self.ball: Ball | None = None
-        self.clusters: Clusters | None = None
+        self.answers = Answers(scene, self.controls, self.drawn, self.strips, self.tasks, self.say)
+        self.mapped = Mapped(self.drawn, self.tasks, scene.latents, suggest=self._suggest, raised=self._raise)
         self.placing: Placing
-        self._tapped: tuple[float, float] | None = None
+        self._taps = Taps()
         self._paced: str | None = None  # the metric that the radius was suggested for
         self._listen(document)
         self._fill(document)
@@ -89,8 +77,9 @@ class Page:
         """Calls off all that is under way; what was found so far stays."""
         stopped = self.tasks.cancel()
         if stopped:
-            words = " and ".join(_spent(task) for task in stopped)
-            best = " What is drawn is the best so far." if self.joined and self.joined.under_way else ""
+            words = " and ".join(task.words() for task in stopped)
+            joined = self.answers.joined
+            best = " What is drawn is the best so far." if joined and joined.under_way else ""
             self.say(f"Called off: {words}.{best}")
         self._report()
 
@@ -115,16 +104,16 @@ class Page:
         ):
             widget.on_change("value", self._on_change(act))
         controls.drag.on_change("data", self._on_change(self._drag))
+        controls.seen.on_change("data", self._on_change(self._see))
         for button, act in (
             (controls.clear, self._clear),
             (controls.ball, self._start_ball),
             (controls.cluster, self._start_clusters),
-            (controls.curve, self._save),
+            (controls.curve, self.answers.save),
             (controls.cancel, self.cancel),
         ):
             button.on_click(self._on_event(act))
-        # the second of two quick clicks is no tap to Bokeh, nor is a slow one, wherever they are
-        for gesture in ("tap", "doubletap", "press"):
+        for gesture in TAPS:
             self.drawn.model.on_event(gesture, self._on_tap)
         document.add_periodic_callback(self._report, _POLL)
         document.on_session_destroyed(self._leave)
@@ -158,12 +147,9 @@ class Page:
         return answer
 
     def _on_tap(self, event: Event) -> None:
-        if not isinstance(event, PointEvent) or event.x is None or event.y is None:
-            return
-        place, before = (float(event.x), float(event.y)), self._tapped
-        self._tapped = place
-        side = float((self.placing.bounds[1] - self.placing.bounds[0]).amax())
-        if not (isinstance(event, DoubleTap) and before and math.dist(place, before) < _SAME * side):
+        side = float((self._in_view[1] - self._in_view[0]).amax())
+        place = self._taps.place(event, side)
+        if place is not None:
             self._guard(functools.partial(self.tap, *place))
 
     def _leave(self, context: object) -> None:
@@ -183,11 +169,15 @@ class Page:
     def _metric(self) -> Metric:
         return self.scene.metrics[self.controls.metric.value]
 
+    @property
+    def _in_view(self) -> Float[Tensor, "2 k"]:
+        return self.placing.bounds if self.mapped.seen is None else self.mapped.seen
+
     def _change_metric(self) -> None:
-        self._forget()
-        self._look()
+        self.answers.forget()
+        self._start_map()
         if len(self.chosen.ends) == 2:
-            self._start_curve()
+            self.answers.join(self._metric, self.chosen.ends)
 
     def _change_plane(self) -> None:
         kind = self.controls.plane.value
@@ -203,23 +193,23 @@ class Page:
         """Draws all anew in the plane that is chosen, and starts its map."""
         plane = self.chosen.plane()
         self.placing = Placing(plane, square_around(plane.project(self.scene.latents)))
-        self._show_ball(None)
+        self.mapped.seen = None
+        self._start_map()
+
+    def _start_map(self) -> None:
+        self.placing = dataclasses.replace(self.placing, heights=None)
+        self.answers.forget_ball()
         self._redraw()
-        self.tasks.start(_MAP, functools.partial(self._map_steps, self._metric, self.placing))
+        self.mapped.start(self._metric, self.placing)
 
-    def _map_steps(self, metric: Metric, placing: Placing, watch: Watch) -> Iterator[Show | None]:
-        plane, bounds = placing.plane, placing.bounds
-        radius = visible_radius(WatchedMetric(metric, watch), plane, bounds, self.scene.latents)
-        yield functools.partial(self._suggest, radius)
-        for values in map_steps(metric, plane, bounds, watch):
-            yield None if values is None else functools.partial(self._show_map, values)
+    def _see(self) -> None:
+        """Takes what is in view, once nobody has moved it for a while."""
+        data = self.controls.seen.data
+        corners = [self.placing.place(float(x), float(y)) for x, y in zip(data["x"], data["y"], strict=True)]
+        self.mapped.look(torch.stack(corners))
 
-    def _show_map(self, values: Tensor) -> None:
-        self.drawn.hide_map()  # which may be that of another metric, should there be none of this
-        low, high = scale_of(values)
-        if not self.placing.is_line:
-            self.drawn.show_map(smoothed(values).numpy(), self.placing.frame, low, high)
-            return
+    def _raise(self, values: Tensor) -> None:
+        """Draws the map of a line."""
         heights = torch.where(values.isfinite(), values, torch.nan)
         self.placing = dataclasses.replace(self.placing, heights=heights)
         self._redraw()
@@ -230,8 +220,7 @@ class Page:
         self.drawn.show_height(self.placing.curve)
         self.drawn.show_points(self.placing.places(self.scene.latents))
         self._mark()
-        self._show_joined(self.joined)
-        self._show_clusters(self.clusters)
+        self.answers.redraw(self.placing)
 
     # ... what is chosen ...
 
@@ -247,12 +236,11 @@ class Page:
 
     def _follow(self) -> None:
         """Shows the ends that were chosen, and joins them."""
-        self.tasks.cancel(_CURVE)
-        self._show_joined(None)
+        self.answers.forget_curve()
         self.chosen.tell(self.placing)
         self._mark()
         if len(self.chosen.ends) == 2:
-            self._start_curve()
+            self.answers.join(self._metric, self.chosen.ends)
         else:
             self.say("Now the other end.")
 
@@ -260,92 +248,18 @@ class Page:
         self.drawn.show_ends(*self.chosen.marks(self.placing))
 
     def _clear(self) -> None:
-        self.tasks.cancel(_CURVE, _BALL, _CLUSTERS)
         self.chosen.corners, self.chosen.ends = [], []
-        self._forget()
+        self.answers.forget()
         self._follow()
         self.say(_HINT)
 
-    def _forget(self) -> None:
-        """Takes away what belongs to one metric."""
-        self.tasks.cancel(_CURVE, _BALL, _CLUSTERS)
-        self._show_joined(None)
-        self._show_ball(None)
-        self._show_clusters(None)
-
     # ... and what is computed from them.
 
-    def _start_curve(self) -> None:
-        metric, scene, (start, end) = self._metric, self.scene, self.chosen.ends
-
-        def steps(watch: Watch) -> Iterator[Show]:
-            for joined, seen in curve_steps(metric, start, end, scene.decode, scene.image_shape, watch):
-                yield functools.partial(self._show_joined, joined, seen)
-
-        self.tasks.start(_CURVE, steps)
-
-    def _show_joined(self, joined: Joined | None, seen: Decoded | None = None) -> None:
-        again = joined is not None and joined is self.joined and seen is None
-        self.joined = joined
-        self.controls.curve.disabled = joined is None
-        if joined is None:
-            self.drawn.show_curves([], [])
-            self.strips.show(None)
-            return
-        smooth = joined.result.at(torch.linspace(0, 1, _SMOOTH))[0]
-        self.drawn.show_curves([self.placing.places(smooth)], [self.placing.places(joined.line)])
-        if seen is not None:
-            self.strips.show(seen, (float(joined.result.length[0]), joined.line_length))
-        if not again:
-            self.say(joined.words())
-
     def _start_ball(self) -> None:
-        if not self.chosen.ends:
-            raise ValueError("the ball: choose its centre first, as A")
-        radius = self.controls.radius.value
-        if radius is None:
-            raise ValueError("the radius: expected a positive number")
-        metric, placing, center = self._metric, self.placing, self.chosen.ends[0]
-
-        def steps(watch: Watch) -> Iterator[Show]:
-            for found in ball(
-                WatchedMetric(metric, watch), placing.plane, center, float(radius), placing.bounds
-            ):
-                yield functools.partial(self._show_ball, found)
-
-        self.tasks.start(_BALL, steps)
-
-    def _show_ball(self, found: Ball | None) -> None:
-        self.ball = found
-        if found is None:
-            self.drawn.show_ball([])
-            return
-        fan = [self.placing.places(path) for path in found.fan]
-        distances = None if found.distances is None else found.distances.numpy()
-        self.drawn.show_ball(fan, distances, self.placing.frame, found.radius)
-        self.say(found.words())
+        self.answers.start_ball(self._metric, self.chosen.ends, self._in_view)
 
     def _start_clusters(self) -> None:
-        count = self.controls.count.value
-        if count is None or int(count) != count:
-            raise ValueError("the clusters: expected a whole number of them")
-        metric, latents = self._metric, self.scene.latents
-
-        def steps(watch: Watch) -> Iterator[Show]:
-            found = cluster(WatchedMetric(metric, watch), latents, int(count))
-            yield functools.partial(self._show_clusters, found)
-
-        self.tasks.start(_CLUSTERS, steps)
-
-    def _show_clusters(self, found: Clusters | None) -> None:
-        new = found is not None and found is not self.clusters
-        self.clusters = found
-        if found is None:
-            self.drawn.show_clusters(None, np.zeros((0, 2)))
-            return
-        self.drawn.show_clusters(found.labels.cpu().numpy(), self.placing.places(found.centers))
-        if new:
-            self.say(found.words())
+        self.answers.start_clusters(self._metric)
 
     def _suggest(self, radius: float) -> None:
         """Puts a radius of one digit into the page, for a metric that has not been seen before."""
@@ -355,32 +269,20 @@ class Page:
         rounded = float(f"{radius:.1g}")
         self.controls.radius.update(value=rounded, step=rounded / 4)
 
-    def _save(self) -> None:
-        if self.joined is None:
-            raise ValueError("there is no curve to save: choose two ends first")
-        content = curve_file(self.joined, self.controls.metric.value)
-        text = base64.b64encode(content).decode()
-        self.controls.file.data = {"name": ["latentgeo-curve.npz"], "base64": [text]}
-        self.say("The curve is saved as latentgeo-curve.npz, which numpy.load reads.")
-
     def _report(self) -> None:
         """Says what is under way, if it is slow."""
         slow = [task for task in self.tasks.running if task.seconds > _SLOW]
-        words = "; ".join(_spent(task) for task in slow)
+        words = "; ".join(task.words() for task in slow)
         text = f"<div>At work: {html.escape(words)} …</div>" if words else ""
         if self.controls.progress.text != text:
             self.controls.progress.text = text
         if self.controls.cancel.disabled == bool(slow):
-            self.controls.cancel.disabled = not slow
+            self.controls.cancel.update(disabled=not slow, button_type="warning" if slow else "default")
 
     def _ended(self, task: Task, error: Exception | None) -> None:
         if error is not None:
             self.say(f"{task.name}: {_sentence(error)}", error=True)
         self._report()
-
-
-def _spent(task: Task) -> str:
-    return f"{task.name}, {task.seconds:.1f} s, {task.watch.points:,} points"
 
 
 def _sentence(error: Exception) -> str:

@@ -42,6 +42,10 @@ class Task:
         """How long ago it was started."""
         return time.perf_counter() - self.started
 
+    def words(self) -> str:
+        """How far it is."""
+        return f"{self.name}, {self.seconds:.1f} s, {self.watch.points:,} points"
+
 
 class Tasks:
     """The tasks of one page, at most one of each name: a new one calls off the older.
@@ -65,6 +69,10 @@ class Tasks:
     def running(self) -> tuple[Task, ...]:
         """The tasks that have not ended, oldest first."""
         return tuple(self._running.values())
+
+    def is_running(self, name: str) -> bool:
+        """Whether the task of this name has not ended."""
+        return name in self._running
 
     def start(self, name: str, steps: Steps) -> Task:
         """Starts a task.

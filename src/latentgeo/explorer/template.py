@@ -1,4 +1,4 @@
-"""The page around the figures and controls: one column on a phone, two on a desk; nothing from elsewhere."""
+"""The page around the figures and controls: one column on a phone, two where it is wide; nothing from elsewhere."""
 
 TEMPLATE = """
 {% from macros import embed %}
@@ -11,16 +11,17 @@ TEMPLATE = """
   header { display: flex; flex-wrap: wrap; gap: 0 16px; align-items: baseline; }
   h1 { font-size: 19px; margin: 0; }
   header p { margin: 0; color: #444; }
-  #map { height: 112vw; max-height: 720px; min-height: 380px; }
+  #map { height: 112vw; max-height: 720px; min-height: 380px; touch-action: pinch-zoom; }  /* a finger draws there */
   #said { min-height: 88px; }
   fieldset { border: 1px solid #bbb; border-radius: 6px; padding: 2px 6px 6px; margin: 0 0 8px; display: grid;
     grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); align-items: end; min-width: 0; }
   .wide { grid-column: 1 / -1; }
   legend { font-weight: 600; padding: 0 4px; }
-  @media (min-width: 900px) {
-    main { grid-template-columns: minmax(0, 640px) minmax(0, 1fr); }
+  #seen { margin-bottom: 6px; }
+  @media (min-width: 900px), (min-width: 600px) and (orientation: landscape) {
+    main { grid-template-columns: minmax(0, min(640px, 54vw)) minmax(0, 1fr); }
     header { grid-column: 1 / -1; }
-    #map { height: calc(100vh - 70px); max-height: 690px; min-height: 480px; }
+    #map { height: calc(100vh - 70px); max-height: 690px; min-height: 380px; }
   }
 </style>
 {% endblock %}
@@ -30,7 +31,8 @@ TEMPLATE = """
   <section id="map" aria-label="Map of the latent space">{{ embed(roots.map) }}</section>
   <div>
     <section id="said" role="status" aria-live="polite">{{ embed(roots.status) }}{{ embed(roots.progress) }}</section>
-    <section aria-label="What the curves decode to">{{ embed(roots.strips) }}{{ embed(roots.profiles) }}</section>
+    <section id="seen" aria-label="What the curves decode to">
+      {{ embed(roots.strips) }}{{ embed(roots.profiles) }}</section>
     <fieldset><legend>Curve</legend>
       {{ embed(roots.start) }}{{ embed(roots.end) }}{{ embed(roots.clear) }}{{ embed(roots.cancel) }}
       <div class="wide">{{ embed(roots.click) }}</div></fieldset>

@@ -37,7 +37,7 @@ class LatentManifold(geoopt.Manifold):
         solver: for geodesics between points; ``MinimizeEnergy()``, if None.
 
     Raises:
-        TypeError: ``metric`` is not a Metric; of the methods, where a point or tangent is not a floating-point tensor.
+        TypeError: ``metric`` is not a Metric; of the methods, where a point or tangent is no floating-point tensor.
         ValueError: ``dim`` is not a positive integer; of the methods, where a point has not ``dim`` coordinates, or
             a tangent does not match it.
 

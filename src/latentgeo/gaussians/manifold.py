@@ -29,8 +29,8 @@ class DiagonalNormal(geoopt.Manifold):
 
     Raises:
         TypeError: of the methods, where a point or tangent is not a floating-point tensor.
-        ValueError: of the methods, where a standard deviation is not positive, everywhere except in :meth:`projx`, or
-            where shapes do not match.
+        ValueError: of the methods, where a standard deviation is not positive, except of :meth:`projx` and
+            :meth:`proju`, or where shapes do not match.
 
     References:
         S. Amari, "Natural gradient works efficiently in learning", Neural Computation 10(2), 1998.

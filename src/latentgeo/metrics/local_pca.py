@@ -34,8 +34,8 @@ class LocalPCAMetric(Metric):
 
     Raises:
         TypeError: ``data`` is not a floating-point tensor, ``bandwidth`` or ``rho`` not a number.
-        ValueError: ``data`` is not (N, d) with N >= 1, or not finite; ``bandwidth`` or ``rho`` is not positive; of the
-            methods, where a point has not the d coordinates of the data, or a tangent does not match it.
+        ValueError: ``data`` is not (N, d) with N >= 1, or not finite; ``bandwidth`` or ``rho`` is not positive; of
+            the methods, where a point has not the d coordinates of the data, or a tangent does not match it.
 
     References:
         G. Arvanitidis, L. K. Hansen, S. Hauberg, "A Locally Adaptive Normal Distribution", 2016, arXiv:1606.02518.

@@ -26,7 +26,7 @@ class PosteriorHead(nn.Module):
 
     Args:
         in_features: number of features.
-        latent_dim: k.
+        latent_dim: latent dimension, k.
         posterior: the family.
 
     Raises:

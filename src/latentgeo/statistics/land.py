@@ -55,7 +55,7 @@ class LocallyAdaptiveNormal(LandEstimator):
         lower_bounds_: that after each step, by the draws of the fit.
         n_iter_: the number of steps, taken or not.
         converged_: whether they came to an end.
-        n_features_in_: d.
+        n_features_in_: the number d of latent coordinates.
 
     References:
         G. Arvanitidis, L. K. Hansen, S. Hauberg, "A Locally Adaptive Normal Distribution", NIPS 2016,

@@ -146,8 +146,8 @@ class GeodesicKNeighborsClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             NotFittedError: before ``fit``.
-            ValueError: X does not have the shape of ``fit``, or is not finite; there are fewer points than neighbours,
-                or an option is out of range.
+            ValueError: X does not have the shape of ``fit``, or is not finite; there are fewer points than
+                neighbours, or an option is out of range.
 
         Warns:
             ConvergenceWarning: some geodesics to neighbours did not converge, or some queries have fewer neighbours.

@@ -45,8 +45,8 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         explained_variance_: (K,) the variances λ_k.
         explained_variance_ratio_: (K,) their shares in the sum of all.
         singular_values_: (K,) sqrt((N - 1) λ_k).
-        n_components_: K.
-        n_samples_: N.
+        n_components_: the number K of components.
+        n_samples_: the number N of points.
         n_features_in_: the number d of latent coordinates.
 
     References:

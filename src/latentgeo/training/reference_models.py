@@ -57,9 +57,7 @@ def reference_model(name: str) -> VAE:
         >>> vae.decode(torch.zeros(5, 2)).mean.shape
         torch.Size([5, 64])
     """
-    if name not in _REFERENCES:
-        raise ValueError(f"name: expected one of {', '.join(map(repr, _REFERENCES))}, got {name!r}")
-    reference = _REFERENCES[name]
+    reference = _reference(name)
     vae = rbf_vae(reference.features, reference.training.num_centers)
     load_checkpoint(_FOLDER / f"{name}.safetensors", vae)
     return vae.eval()
@@ -77,18 +75,24 @@ def train_reference(name: str, *, data_dir: str | PathLike[str] | None = None) -
 
     Raises:
         FileNotFoundError: MNIST is wanted, and not there.
-        ValueError: a file of MNIST is corrupt.
+        ValueError: there is no such model, or a file of MNIST is corrupt.
 
     References:
         Arvanitidis, Hansen, Hauberg 2018, arXiv 1710.11379.
 
     Examples:
-        In half a minute:
+        It takes all the epochs of the training:
 
         >>> vae = train_reference("digits")  # doctest: +SKIP
     """
-    images = _images(name, data_dir)
-    return train_rbf_vae(images, _REFERENCES[name].training, seed=_SEED, device=torch.device("cpu"))[0]
+    training = _reference(name).training
+    return train_rbf_vae(_images(name, data_dir), training, seed=_SEED, device=torch.device("cpu"))[0]
+
+
+def _reference(name: str) -> _Reference:
+    if name not in _REFERENCES:
+        raise ValueError(f"name: expected one of {', '.join(map(repr, _REFERENCES))}, got {name!r}")
+    return _REFERENCES[name]
 
 
 def _images(name: str, data_dir: str | PathLike[str] | None) -> Tensor:
