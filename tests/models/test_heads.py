@@ -31,12 +31,45 @@ def test_the_diagonal_is_mean_and_logarithm_of_the_variance():
     torch.testing.assert_close(head(h).variance, log_variance.exp())
 
 
-def test_the_chain_is_mean_and_bidiagonal_factor():
-    head, h = PosteriorHead(5, 3, "chain"), torch.randn(4, 5)
-    mean, log_diagonal, below = head.linear(h).split([3, 3, 2], dim=-1)
-    factor = torch.diag_embed(log_diagonal.exp()) + torch.diag_embed(below, offset=-1)
+def coupled(family, dim):
+    """A head with couplings, and features."""
+    head = PosteriorHead(5, dim, family)
+    torch.nn.init.normal_(head.linear.weight, std=0.3)
+    return head, torch.randn(4, 5)
+
+
+def test_the_chain_is_mean_variances_and_couplings_in_their_units():
+    head, h = coupled("chain", 3)
+    mean, log_variance, couplings = head.linear(h).split([3, 3, 2], dim=-1)
+    unit = torch.eye(3) + torch.diag_embed(couplings, offset=-1)
+    factor = (-0.5 * log_variance).exp()[..., None] * unit
     torch.testing.assert_close(head(h).mean, mean)
     torch.testing.assert_close(head(h).precision_matrix, factor @ factor.mT)
+
+
+@pytest.mark.parametrize("family", ["chain", "grid"])
+def test_precision_in_units_of_conditional_deviations_is_that_of_the_couplings(family):
+    head, h = coupled(family, 6)
+    wide = PosteriorHead(5, 6, family)
+    wide.load_state_dict(head.state_dict())
+    with torch.no_grad():
+        wide.linear.bias[6:12] += torch.tensor([3.0, -2.0, 0.0, 1.0, -4.0, 2.0])
+    inner = []
+    for one in (head, wide):
+        deviation = (0.5 * one.linear(h)[..., 6:12]).exp()
+        inner.append(one(h).precision_matrix * deviation[..., :, None] * deviation[..., None, :])
+    torch.testing.assert_close(*inner)
+
+
+@pytest.mark.parametrize("family", ["chain", "grid"])
+def test_structured_posteriors_start_as_diagonal_ones(family):
+    head, diagonal = PosteriorHead(5, 6, family), PosteriorHead(5, 6)
+    with torch.no_grad():
+        diagonal.linear.weight.copy_(head.linear.weight[:12])
+        diagonal.linear.bias.copy_(head.linear.bias[:12])
+    h = torch.randn(4, 5)
+    torch.testing.assert_close(head(h).variance, diagonal(h).variance)
+    torch.testing.assert_close(head(h).precision_matrix, torch.diag_embed(1 / diagonal(h).variance))
 
 
 @pytest.mark.parametrize(

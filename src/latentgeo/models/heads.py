@@ -3,7 +3,8 @@
 import math
 from typing import Literal
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
@@ -17,12 +18,15 @@ class PosteriorHead(nn.Module):
     """A linear layer to the parameters of q(z | x), one of three families with O(k) parameters.
 
     - `"diagonal"`: N(μ, diag σ²) from μ and log σ².
-    - `"chain"`: precision P = L Lᵀ with L lower bidiagonal, from μ, the logarithm of the diagonal of L and
-      what is below it: neighbouring coordinates depend on each other.
+    - `"chain"`: precision P = L Lᵀ with L lower bidiagonal (`ChainNormal`): neighbouring coordinates depend on each
+      other.
     - `"grid"`: the same with the coordinates on a grid, row by row (`GridNormal`). The grid is the most square
       one of k cells; where k is prime that is one row.
 
-    The parameters of L start near those of N(0, I) with PyTorch's initialization, as σ does.
+    L = diag(1/σ) (I + B) comes from μ, log σ², of the variances σ² that coordinates have given those after them, and
+    the couplings B, which start at zero: training starts from the diagonal family. B is in units of 1/σ, since the
+    bound changes little with an entry of L itself where σ is small: on MNIST, k = 20, after 5 epochs, that lost a
+    chain a further three nats.
 
     Args:
         in_features: number of features.
@@ -42,6 +46,8 @@ class PosteriorHead(nn.Module):
         (torch.Size([5]), torch.Size([6]))
     """
 
+    _rows: Int[Tensor, " couplings"]
+
     def __init__(self, in_features: int, latent_dim: int, posterior: Posterior = "diagonal") -> None:
         super().__init__()
         for name, value in {"in_features": in_features, "latent_dim": latent_dim}.items():
@@ -52,13 +58,15 @@ class PosteriorHead(nn.Module):
         self.latent_dim = latent_dim
         self.posterior = posterior
         self.grid = _most_square(latent_dim)
-        couplings = 0
-        if posterior == "chain":
-            couplings = latent_dim - 1
-        elif posterior == "grid":
-            couplings = GridNormal.num_parameters(self.grid)
-        self._sizes = (latent_dim, latent_dim, couplings)
+        # the coordinates to the right, below and obliquely below others: the rows in which L has entries
+        sites = torch.arange(latent_dim).reshape((1, -1) if posterior == "chain" else self.grid)
+        rows = torch.cat([part.flatten() for part in (sites[:, 1:], sites[1:], sites[1:, 1:])])
+        self.register_buffer("_rows", rows[:0] if posterior == "diagonal" else rows, persistent=False)
+        self._sizes = (latent_dim, latent_dim, len(self._rows))
         self.linear = nn.Linear(in_features, sum(self._sizes))
+        with torch.no_grad():
+            self.linear.weight[2 * latent_dim :] = 0
+            self.linear.bias[2 * latent_dim :] = 0
 
     def forward(self, features: Float[Tensor, "*batch f"]) -> Distribution:
         """q(z | x), with batch shape (...) and event shape (k,).
@@ -69,13 +77,15 @@ class PosteriorHead(nn.Module):
         """
         # Under autocast the layer answers in few bits, too few for what is made of them from here on.
         parameters = self.linear(features).to(self.linear.weight.dtype)
-        mean, log_scale, couplings = parameters.split(self._sizes, dim=-1)
+        mean, log_variance, couplings = parameters.split(self._sizes, dim=-1)
+        if self.posterior == "diagonal":
+            normal = Normal(mean, (0.5 * log_variance).exp(), validate_args=False)
+            return Independent(normal, 1, validate_args=False)
+        diagonal = (-0.5 * log_variance).exp()
+        below = couplings * diagonal[..., self._rows]
         if self.posterior == "chain":
-            return ChainNormal(mean, log_scale.exp(), couplings, validate_args=False)
-        if self.posterior == "grid":
-            return GridNormal(mean, log_scale.exp(), couplings, shape=self.grid, validate_args=False)
-        normal = Normal(mean, (0.5 * log_scale).exp(), validate_args=False)
-        return Independent(normal, 1, validate_args=False)
+            return ChainNormal(mean, diagonal, below, validate_args=False)
+        return GridNormal(mean, diagonal, below, shape=self.grid, validate_args=False)
 
 
 def _most_square(cells: int) -> tuple[int, int]:

@@ -39,7 +39,7 @@ class LinearSeparabilityConfig(PaperConfig):
 
     latents: tuple[int, ...] = (10, 20, 30)
     looked_at: tuple[int, ...] = (1, 3, 10, 40)
-    num_classified: int | None = 20_000
+    num_classified: int | None = None
 
 
 def study(config: LinearSeparabilityConfig, place: Place, record: Record) -> Findings:
@@ -211,7 +211,6 @@ EXPERIMENT = Experiment(
             seeds=tuple(range(10)),
             epochs=1000,
             looked_at=(1, 3, 10, 30, 100, 300, 1000),
-            num_classified=None,
         ),
     },
     study=study,
