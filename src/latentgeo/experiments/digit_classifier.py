@@ -35,10 +35,14 @@ class DigitClassifier:
         Args:
             images: (n, channels, height, width), or (n, pixels) of grey squares.
         """
+        return self.logits(images).softmax(1)
+
+    def logits(self, images: Float[Tensor, "n ..."]) -> Float[Tensor, "n 10"]:
+        """The logarithms of the probabilities, up to a constant an image, on the CPU."""
         side = round((images[0].numel()) ** 0.5)
         with torch.no_grad():
             parts = [self.network(part) for part in images.reshape(-1, 1, side, side).split(_ROWS)]
-        return torch.cat(parts).softmax(1).cpu()
+        return torch.cat(parts).cpu()
 
     def confidence(self, images: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
         """The probability of the most probable class."""

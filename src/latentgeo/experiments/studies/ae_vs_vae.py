@@ -187,7 +187,7 @@ def _draw_bounds(record: Record, config: ReportConfig, curves: list[_Curves]) ->
                 axes.plot(range(1, config.epochs + 1), c.bound, color=color, linewidth=1, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="lower bound, nats")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     record.figure(
         drawing,
         "bounds.png",
