@@ -13,6 +13,7 @@ import torch
 
 from explorer_desk import Desk, sine_scene
 from latentgeo import EuclideanMetric, geodesic, pullback_metric
+from latentgeo.explorer.decoded import decoded
 from latentgeo.explorer.scene import scene_of
 from latentgeo.explorer.watched import Cancelled
 
@@ -77,6 +78,14 @@ def test_what_is_no_point_is_said_with_the_name_of_its_field(flat, text):
     assert "Error:" in flat.words
     assert "To B: expected" in flat.words
     flat.controls.end.value = ""
+
+
+def test_images_that_come_late_do_not_talk_over_a_mistake(flat):
+    flat.type("0, 0", "1, 1")
+    flat.controls.end.value = "x"
+    answers = flat.page.answers
+    answers._show_joined(answers.joined, decoded(flat.page.scene.decode, answers.joined.strips(3)))
+    assert "To B: expected" in flat.words
 
 
 def test_another_metric_joins_the_same_ends(desk):
