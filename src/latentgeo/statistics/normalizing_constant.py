@@ -58,19 +58,20 @@ def normalizing_constant(log_weights: Float[Tensor, "k s"], log_control: Float[T
         doi:10.1007/s10851-006-6228-4. A. Owen, Y. Zhou, "Safe and effective importance sampling", JASA 95, 2000,
         for the control.
     """
-    top = log_weights.detach().amax(dim=1, keepdim=True)
-    top = torch.where(top.isfinite(), top, 0)
-    a, b = (log_weights - top).exp(), log_control.exp()
+    # in units of the largest, as exponentials of components that their draws miss vanish
+    tops = [x.detach().amax(dim=1, keepdim=True) for x in (log_weights, log_control)]
+    top_a, top_b = (torch.where(top.isfinite(), top, 0) for top in tops)
+    a, b = (log_weights - top_a).exp(), (log_control - top_b).exp()
     mean_a, mean_b = a.mean(dim=1), b.mean(dim=1)
     # in units of the means, which may vanish where all of a distribution is far from the draws
     away_a, away_b = (x / _positive(x.mean(dim=1, keepdim=True)) - 1 for x in (a, b))
     variances = away_a.square().mean(dim=1), away_b.square().mean(dim=1)
     covariance = (away_a * away_b).mean(dim=1)
     share = covariance**3 / _positive(variances[0] * variances[1] ** 2)
-    log_control_mean = _positive(mean_b).log()
+    log_control_mean = top_b[:, 0] + _positive(mean_b).log()
     left = (away_a - share[:, None] * away_b).square().mean(dim=1)
     return Constant(
-        top[:, 0] + mean_a.log() - share * log_control_mean,
+        top_a[:, 0] + mean_a.log() - share * log_control_mean,
         (left / a.shape[1]).sqrt().detach(),
         1 / (1 + variances[0]),
         a / _positive(a.sum(dim=1, keepdim=True)),

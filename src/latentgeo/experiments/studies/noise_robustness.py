@@ -128,8 +128,8 @@ def study(config: NoiseRobustnessConfig, place: Place, record: Record) -> Findin
         deviations=(
             "The report disturbs one digit and judges by eye; here a classifier judges many. It does not say how "
             "large its noise was.",
-            "Absolute noise went up to 2 at first, half the spread of the codes of the plain autoencoder, and disturbed "
-            "only the variational one; now it goes up to twice the larger spread.",
+            "Absolute noise went up to 2 at first, half the spread of the codes of the plain autoencoder, and "
+            "disturbed only the variational one; now it goes up to twice the larger spread.",
         ),
     )
 
@@ -162,8 +162,8 @@ def _draw_images(
         drawing,
         "images.png",
         title="One digit under growing noise",
-        caption="What the disturbed code of one test image decodes to, with noise that is larger to the right: absolute, "
-        "in units of the largest spread of codes, and in units of each model's own.",
+        caption="What the disturbed code of one test image decodes to, with noise that is larger to the right: "
+        "absolute, in units of the largest spread of codes, and in units of each model's own.",
         alt="Four rows of images; those of the VAE stay digits, those of the AE blur.",
     )
 
