@@ -35,7 +35,11 @@ def metric_of(data: torch.Tensor) -> Metric:
 
 
 def main(
-    count: int = 100, draws: int = 160, resolution: int = 40, out: Path = Path("locally_adaptive_normals.png")
+    count: int = 100,
+    draws: int = 160,
+    max_iter: int = 50,
+    resolution: int = 40,
+    out: Path = Path("locally_adaptive_normals.png"),
 ) -> None:
     """Fits both mixtures, compares them on points held out, and draws their densities."""
     generator = torch.Generator().manual_seed(0)
@@ -45,6 +49,7 @@ def main(
         n_components=2,
         n_samples=draws,
         tol=1e-2,
+        max_iter=max_iter,
         solver=MinimizeEnergy(num_segments=8, tol=1e-2),  # enough for ways that bend so little
         random_state=0,
     )

@@ -134,7 +134,9 @@ def test_a_principal_geodesic_follows_what_no_straight_axis_does(tmp_path, capsy
 
 @pytest.mark.filterwarnings("ignore::latentgeo.ConvergenceWarning")  # of a fit with few draws
 def test_two_ways_to_fit_two_moons(tmp_path, capsys):
-    load("locally_adaptive_normals").main(count=20, draws=32, resolution=6, out=tmp_path / "p.png")
+    load("locally_adaptive_normals").main(
+        count=30, draws=48, max_iter=3, resolution=6, out=tmp_path / "p.png"
+    )
     densities = re.findall(r"unseen points (-?\d+\.\d+)", capsys.readouterr().out)
     assert len(densities) == 2
     assert (tmp_path / "p.png").stat().st_size > 10_000
