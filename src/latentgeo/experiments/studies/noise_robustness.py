@@ -156,7 +156,7 @@ def _draw_images(
     )
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel(
-        "standard deviation of the noise, over the spread of codes: the larger one, or each model's"
+        "standard deviation of the noise over the spread of codes"
     )
     record.figure(
         drawing,
