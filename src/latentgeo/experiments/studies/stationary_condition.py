@@ -150,7 +150,7 @@ EXPERIMENT = Experiment(
     source="Asperti, A stationary condition for Variational Autoencoders, equation (3) and figure 1",
     presets={
         "quick": StationaryConditionConfig(dense_epochs=150),
-        "standard": StationaryConditionConfig(data="mnist", dense_epochs=50, conv_epochs=10, seeds=(0, 1, 2)),
+        "standard": StationaryConditionConfig(data="mnist", dense_epochs=50, conv_epochs=30, seeds=(0, 1, 2)),
         "full": StationaryConditionConfig(
             data="mnist", dense_epochs=300, conv_epochs=100, seeds=(0, 1, 2, 3, 4)
         ),
