@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
+import gzip
 import json
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +151,20 @@ def test_report_holds_every_criterion_and_figure(tmp_path: Path, capsys: pytest.
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + 2
     assert table[2].startswith("| `dice` | Dice are fair; smallest mean. | 3.5 |")
+
+
+@pytest.mark.usefixtures("dice")
+def test_long_table_is_in_the_report_whole(tmp_path: Path) -> None:
+    cli.main(["run", "dice", "--preset", "full", "--out", str(tmp_path)])
+    long = "seed,mean\n" + "".join(f"{n},{n / 7}\n" for n in range(2000))
+    (tmp_path / "dice" / "means.csv").write_text(long)
+    assert cli.main(["report", str(tmp_path)]) == 0
+    (link,) = re.findall(
+        r'download="means.csv.gz" href="data:application/gzip;base64,([^"]+)"',
+        (tmp_path / "report.html").read_text(),
+    )
+    assert len(link) < len(long)
+    assert gzip.decompress(base64.b64decode(link)).decode() == long
 
 
 @pytest.mark.parametrize("content", [None, "{}", "{", '{"name": "other"}'])

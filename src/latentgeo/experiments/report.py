@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -11,6 +12,7 @@ from typing import Any
 
 from latentgeo.experiments.page import STYLE, document, figure_html, settings_html, shown, sign
 
+_LONG = 10_000  # bytes of a table
 _WORDS = {"passed": "✓ passed", "failed": "✗ failed", "skipped": "– skipped"}
 
 
@@ -107,15 +109,20 @@ def _section(folder: Path, result: Mapping[str, Any]) -> list[str]:
             parts.append(f"<h3>{title.capitalize()}</h3><ul>{items}</ul>")
     tables = [folder / file for file in result.get("tables", ()) if (folder / file).is_file()]
     if tables:
-        links = ", ".join(f'<a download="{t.name}" href="{_as_link(t)}">{escape(t.name)}</a>' for t in tables)
+        links = ", ".join(_link(table) for table in tables)
         parts.append(f"<p>Numbers: {links}</p>")
     for title in ("numbers", "settings", "seconds", "environment"):
         parts.append(settings_html(title.capitalize(), result[title]))
     return [*parts, "</section>"]
 
 
-def _as_link(table: Path) -> str:
-    return f"data:text/csv;base64,{base64.b64encode(table.read_bytes()).decode('ascii')}"
+def _link(table: Path) -> str:
+    """To the table itself, which is in the page; compressed where it would be most of it."""
+    name, kind, content = table.name, "text/csv", table.read_bytes()
+    if len(content) > _LONG:
+        name, kind, content = f"{name}.gz", "application/gzip", gzip.compress(content, mtime=0)
+    text = base64.b64encode(content).decode("ascii")
+    return f'<a download="{name}" href="data:{kind};base64,{text}">{escape(name)}</a>'
 
 
 def _measured(criterion: Mapping[str, Any]) -> str:
