@@ -155,9 +155,7 @@ def _draw_images(
         (np.arange(len(config.levels)) + 0.5) * width / len(config.levels), [f"{x:g}" for x in config.levels]
     )
     axes.tick_params(axis="x", length=0)
-    axes.set_xlabel(
-        "standard deviation of the noise over the spread of codes"
-    )
+    axes.set_xlabel("standard deviation of the noise over the spread of codes")
     record.figure(
         drawing,
         "images.png",
