@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ from latentgeo.data import load_digits
 from latentgeo.explorer.scene import scene_of
 from latentgeo.explorer.server import Explorer
 from latentgeo.training import reference_model
+
+
+SERVER = "latentgeo explorer"  # the thread that waits for browsers
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +34,22 @@ def digits_scene(digits):
     return scene_of(expected_pullback_metric(vae.decode), latents, vae.decode, labels)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_left():
+    """Whatever a page still computes would be at work in the tests after it: forward mode is not made for that."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("latentgeo ") and thread.name != SERVER:
+            thread.join(60)
+
+
+@pytest.fixture(scope="module")
 def served(digits_scene):
     with Explorer(digits_scene, 0) as explorer:
         yield explorer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -22,7 +22,9 @@ FOCUSED = """() => {
 
 @pytest.fixture(scope="module")
 def window(browser, served):
-    return Window(browser.new_page(viewport=DESK), served.url)
+    window = Window(browser.new_page(viewport=DESK), served.url)
+    yield window
+    window.page.close()
 
 
 @pytest.fixture(autouse=True)

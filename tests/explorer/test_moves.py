@@ -20,7 +20,9 @@ SCALE = """() => {
 
 @pytest.fixture(scope="module")
 def window(browser, served):
-    return Window(browser.new_page(viewport=DESK), served.url)
+    window = Window(browser.new_page(viewport=DESK), served.url)
+    yield window
+    window.page.close()
 
 
 @pytest.fixture(scope="module")
