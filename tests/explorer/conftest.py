@@ -15,7 +15,6 @@ from latentgeo.explorer.scene import scene_of
 from latentgeo.explorer.server import Explorer
 from latentgeo.training import reference_model
 
-
 SERVER = "latentgeo explorer"  # the thread that waits for browsers
 
 
