@@ -9,6 +9,7 @@ import threading
 import pytest
 import torch
 
+from explorer_window import DESK, Window
 from latentgeo import expected_pullback_metric
 from latentgeo.data import load_digits
 from latentgeo.explorer.scene import scene_of
@@ -40,6 +41,7 @@ def no_thread_left():
     for thread in threading.enumerate():
         if thread.name.startswith("latentgeo ") and thread.name != SERVER:
             thread.join(60)
+            assert not thread.is_alive(), thread.name
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,10 @@ def browser():
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_api.sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"] if root else [])
+
+
+@pytest.fixture(scope="module")
+def window(browser, served):
+    window = Window(browser.new_page(viewport=DESK), served.url)
+    yield window
+    window.page.close()

@@ -20,13 +20,6 @@ FOCUSED = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def window(browser, served):
-    window = Window(browser.new_page(viewport=DESK), served.url)
-    yield window
-    window.page.close()
-
-
 @pytest.fixture(autouse=True)
 def no_complaint(window):
     yield

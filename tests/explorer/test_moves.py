@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from explorer_window import DESK, PHONE, Window
+from explorer_window import PHONE, Window
 
 SIDEWAYS = {"width": 844, "height": 390}
 RESTED = 0.8  # seconds after which the page has told what is in view
@@ -16,13 +16,6 @@ SCALE = """() => {
   const {low, high} = %s.renderers.find((r) => r.glyph.type == "Image").glyph.color_mapper
   return [low, high]
 }"""
-
-
-@pytest.fixture(scope="module")
-def window(browser, served):
-    window = Window(browser.new_page(viewport=DESK), served.url)
-    yield window
-    window.page.close()
 
 
 @pytest.fixture(scope="module")
