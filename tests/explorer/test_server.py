@@ -6,6 +6,7 @@ import importlib.util
 import socket
 import subprocess
 import sys
+import threading
 import types
 import urllib.request
 
@@ -16,6 +17,7 @@ import torch
 import latentgeo
 from latentgeo import cli
 from latentgeo.explorer import server
+from latentgeo.explorer.server import Explorer
 from latentgeo.explorer.trained import checkpoint_scene
 from latentgeo.models import Autoencoder, MLPDecoder, MLPEncoder
 from latentgeo.training import reference_model, save_checkpoint
@@ -56,6 +58,19 @@ def test_port_in_use_gives_the_next_free_one_and_says_so(busy_port):
         explorer = shown(port=busy_port)
     with explorer:
         assert busy_port < explorer.port <= busy_port + 50
+
+
+def test_stopped_page_computes_no_more(digits_scene):
+    with Explorer(digits_scene, 0) as explorer:
+        urllib.request.urlopen(explorer.url, timeout=30).close()  # a browser comes, and its map is begun
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("latentgeo ")]
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_no_server_is_left_where_the_warning_is_an_error(busy_port):
+    with pytest.raises(UserWarning, match=f"port {busy_port} is in use"):
+        shown(port=busy_port)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("latentgeo ")]
 
 
 def test_command_says_where_the_page_is_and_ends_with_ctrl_c(busy_port, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import warnings
+import weakref
 import webbrowser
 from collections.abc import Sequence
 from types import TracebackType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # they draw, and `import latentgeo` is not to wait for that
     from bokeh.document import Document
 
     from latentgeo.explorer.scene import Scene
+    from latentgeo.explorer.tasks import Tasks
 
 _ADDRESS = "127.0.0.1"
 _TRIED = 50  # ports
@@ -39,6 +41,7 @@ class Explorer:
 
     def __init__(self, scene: Scene, port: int) -> None:
         self._scene = scene
+        self._tasks: weakref.WeakSet[Tasks] = weakref.WeakSet()  # of pages; a thread at work holds its own
         self._started = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(
@@ -57,7 +60,7 @@ class Explorer:
             self._thread.join(0.5)
 
     def stop(self) -> None:
-        """Stops the server; pages that are open say no more."""
+        """Stops the server; pages that are open say no more, and nothing is computed for them any more."""
         if self._thread.is_alive():
             self._loop.add_callback(self._stop)
             self._thread.join(_START)
@@ -93,6 +96,8 @@ class Explorer:
             return
         self._started.set()
         loop.run_forever()
+        for tasks in list(self._tasks):
+            tasks.close()
         loop.close()
 
     def _stop(self) -> None:
@@ -103,7 +108,7 @@ class Explorer:
     def _fill(self, document: Document) -> None:
         from latentgeo.explorer.page import Page
 
-        Page(document, self._scene)
+        self._tasks.add(Page(document, self._scene).tasks)
 
 
 def explore(
@@ -170,7 +175,11 @@ def explore(
 
     explorer = Explorer(scene_of(metric, latents, decode, labels, image_shape=image_shape), port)
     if port not in (0, explorer.port):
-        warnings.warn(f"port {port} is in use: the page is {explorer.url}", stacklevel=2)
+        try:
+            warnings.warn(f"port {port} is in use: the page is {explorer.url}", stacklevel=2)
+        except UserWarning:  # where warnings are errors, nobody is left to stop the server
+            explorer.stop()
+            raise
     if _in_notebook():
         from IPython.display import IFrame, display  # type: ignore[import-not-found]
 

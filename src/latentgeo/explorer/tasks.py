@@ -64,6 +64,7 @@ class Tasks:
         self._post = post
         self._ended = ended
         self._running: dict[str, Task] = {}
+        self._threads: list[threading.Thread] = []
 
     @property
     def running(self) -> tuple[Task, ...]:
@@ -83,7 +84,9 @@ class Tasks:
         """
         self.cancel(name)
         task = self._running[name] = Task(name)
-        threading.Thread(target=self._go, args=(task, steps), name=f"latentgeo {name}", daemon=True).start()
+        thread = threading.Thread(target=self._go, args=(task, steps), name=f"latentgeo {name}", daemon=True)
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        thread.start()
         return task
 
     def cancel(self, *names: str) -> tuple[Task, ...]:
@@ -93,6 +96,12 @@ class Tasks:
             task.watch.cancel()
             del self._running[task.name]
         return tuple(chosen)
+
+    def close(self) -> None:
+        """Calls off all tasks, and waits until none of their threads is at work."""
+        self.cancel()
+        for thread in self._threads:
+            thread.join()
 
     def _go(self, task: Task, steps: Steps) -> None:
         error: Exception | None = None
