@@ -254,6 +254,35 @@ def test_stages_of_one_training_are_the_models_of_as_many_epochs(tmp_path: Path)
             assert torch.equal(a, b)
 
 
+def test_training_begins_with_the_weights_of_another_recipe(tmp_path):
+    images = torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    diagonal = Recipe(latents=4, hidden=(8,), epochs=2)
+    # a rate that is zero but for rounding leaves a model as it begins
+    chain = dataclasses.replace(diagonal, posterior="chain", learning_rate=1e-30, begun_with=diagonal)
+    begun, before = (train(recipe, images, place(tmp_path)).model for recipe in (chain, diagonal))
+    rows = images.flatten(1)
+    assert torch.equal(begun.encode(rows).mean, before.encode(rows).mean)
+    torch.testing.assert_close(begun.encode(rows).variance, before.encode(rows).variance)
+    assert torch.equal(
+        begun.decode(begun.encode(rows).mean).mean, before.decode(before.encode(rows).mean).mean
+    )
+    assert not torch.equal(begun.encode(rows).mean, train(
+        dataclasses.replace(chain, begun_with=None), images, place(tmp_path)
+    ).model.encode(rows).mean)  # fmt: skip
+
+
+def test_annealed_training_comes_to_rest(tmp_path):
+    images = torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(latents=2, hidden=(8,), epochs=4, annealed_over=3)
+    ends = [
+        train(dataclasses.replace(recipe, epochs=epochs), images, place(tmp_path)).model
+        for epochs in (2, 3, 4)
+    ]
+    second, third, fourth = (torch.nn.utils.parameters_to_vector(model.parameters()) for model in ends)
+    assert torch.equal(third, fourth)
+    assert not torch.equal(second, third)
+
+
 def test_names_are_those_of_the_documents() -> None:
     names = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(names)) == len(names)

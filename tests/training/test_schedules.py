@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from latentgeo.training import BurdaSchedule
+from latentgeo.training import BurdaSchedule, CosineSchedule
 
 
 def test_the_published_schedule_written_out():
@@ -34,3 +34,26 @@ def test_bad_arguments_are_named():
         BurdaSchedule(first=math.nan)
     with pytest.raises(ValueError, match=r"epoch: .* got 0"):
         BurdaSchedule()(0)
+
+
+def test_cosine_is_that_of_torch():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    peer = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=7, eta_min=0.1)
+    schedule = CosineSchedule(epochs=7, first=0.3, last=0.1)
+    for epoch in range(1, 9):
+        assert schedule(epoch) == pytest.approx(peer.get_last_lr()[0], rel=1e-12)
+        optimizer.step()
+        peer.step()
+    assert schedule(100) == pytest.approx(0.1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_bad_arguments_of_the_cosine_are_named():
+    with pytest.raises(ValueError, match=r"epochs: .* got 0"):
+        CosineSchedule(epochs=0)
+    with pytest.raises(ValueError, match="first: expected a positive"):
+        CosineSchedule(epochs=1, first=math.inf)
+    with pytest.raises(ValueError, match=r"last: .* from 0 to first"):
+        CosineSchedule(epochs=1, last=1.0)
+    with pytest.raises(ValueError, match=r"epoch: .* got -1"):
+        CosineSchedule(epochs=1)(-1)

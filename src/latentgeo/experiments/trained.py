@@ -33,6 +33,7 @@ from latentgeo.models import (
 from latentgeo.training import (
     ELBO,
     BurdaSchedule,
+    CosineSchedule,
     History,
     ReconstructionLoss,
     fit,
@@ -40,7 +41,7 @@ from latentgeo.training import (
     save_checkpoint,
 )
 from latentgeo.training.evaluation import Objective
-from latentgeo.training.loop import Callback
+from latentgeo.training.loop import Callback, Schedule
 from latentgeo.training.rbf_vae import HIDDEN, RBFVAEConfig, rbf_vae, train_rbf_vae
 
 _CHECKPOINT = "checkpoint.safetensors"  # of fit
@@ -65,7 +66,10 @@ class Recipe:
         learning_rate: of Adam.
         weight_decay: of Adam.
         burda_schedule: the falling rates of Burda et al. in place of ``learning_rate``.
+        annealed_over: epochs over which the rate falls from ``learning_rate`` to zero by half a cosine; 0 keeps it.
         binarize: draws grey levels as black and white anew in each epoch.
+        begun_with: another recipe, whose trained weights this training begins with; what its model has beside them,
+            as the couplings of a posterior, begins as ever. None for initial weights.
         seed: of the initial weights, the shuffling and the sampling.
     """
 
@@ -82,6 +86,8 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     burda_schedule: bool = False
+    annealed_over: int = 0
+    begun_with: Recipe | None = None
     binarize: bool = False
     seed: int = 0
 
@@ -143,6 +149,8 @@ def train(
         The model in eval mode, on the device, and its history.
     """
     model = build(recipe, images.shape[1:]).to(place.device)
+    if recipe.begun_with is not None:
+        _take_weights(model, train(recipe.begun_with, images, place).model)
     data = _taken(recipe, images)
     if validation is not None:
         validation = _taken(recipe, validation)
@@ -159,7 +167,7 @@ def train(
         optimizer=torch.optim.Adam(
             model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         ),
-        schedule=BurdaSchedule() if recipe.burda_schedule else None,
+        schedule=_schedule(recipe),
         transform=torch.bernoulli if recipe.binarize else None,
         validation=validation,
         callback=callback,
@@ -262,6 +270,23 @@ def train_network_std(
     model.encoder.requires_grad_(True)
     model.decoder.requires_grad_(True)
     return model
+
+
+def _take_weights(model: nn.Module, smaller: nn.Module) -> None:
+    """The weights of a model whose layers may have fewer outputs, which come first."""
+    weights = model.state_dict()
+    for name, values in smaller.state_dict().items():
+        weights[name][: len(values)] = values
+    model.load_state_dict(weights)
+
+
+def _schedule(recipe: Recipe) -> Schedule | None:
+    """The learning rates of the epochs, where they are not one for all."""
+    if recipe.burda_schedule:
+        return BurdaSchedule()
+    if recipe.annealed_over:
+        return CosineSchedule(epochs=recipe.annealed_over, first=recipe.learning_rate)
+    return None
 
 
 def _taken(recipe: Recipe, images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from latentgeo.training.loop import fit
 from latentgeo.training.objectives import ELBO, ReconstructionLoss
 from latentgeo.training.precision import fit_precision
 from latentgeo.training.reference_models import reference_model, train_reference
-from latentgeo.training.schedules import BurdaSchedule
+from latentgeo.training.schedules import BurdaSchedule, CosineSchedule
 from latentgeo.training.weights import log_weights
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "IWAE",
     "BurdaSchedule",
     "Checkpoint",
+    "CosineSchedule",
     "EpochRecord",
     "History",
     "ReconstructionLoss",

@@ -62,7 +62,7 @@ def fit(
             step, in their order.
         optimizer: over the parameters of `model`; by default Adam with rate 1e-3, fused.
         schedule: the learning rate of every epoch, `schedule(epoch)` with epochs from 1, such as
-            `BurdaSchedule()`; None leaves it to the optimizer.
+            `CosineSchedule(epochs=epochs)`; None leaves it to the optimizer.
         transform: what is done to each batch before the objective sees it; `torch.bernoulli` draws grey
             levels anew as black and white each time. Its draws follow `seed`.
         validation: held-out data (M, *event), whose loss is recorded after each epoch: in eval mode, with the same

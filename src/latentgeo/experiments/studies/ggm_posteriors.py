@@ -37,14 +37,17 @@ class GraphicalModelsConfig(PaperConfig):
     """Settings.
 
     Attributes:
-        epochs: passes over the data.
+        epochs: passes over the data with each family, from a diagonal one.
+        diagonal_epochs: before them. Couplings that are free from the first step on settle in worse optima.
         latents: k.
         num_draws: of samples of all posteriors, in an estimate of the bound.
         dimensions: multiples of 4, rising, in which costs are measured.
         timed: whether seconds are judged beside the numbers that operations write.
     """
 
-    epochs: int = 40
+    epochs: int = 20
+    diagonal_epochs: int = 20
+    annealed: bool = True
     latents: int = 20
     num_draws: int = 5
     dimensions: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -71,7 +74,14 @@ def study(config: GraphicalModelsConfig, place: Place, record: Record) -> Findin
     """Trains a model of every family, compares their bounds, and measures what the families cost."""
     load_images(config.data, "test", place)
     models = [
-        PaperModel(config=config, place=place, latents=config.latents, posterior=family, seed=seed)
+        PaperModel(
+            config=config,
+            place=place,
+            latents=config.latents,
+            posterior=family,
+            begins=config.diagonal_epochs,
+            seed=seed,
+        )
         for family in _FAMILIES
         for seed in config.seeds
     ]
@@ -165,7 +175,10 @@ def study(config: GraphicalModelsConfig, place: Place, record: Record) -> Findin
         criteria=tuple(criteria),
         deviations=(
             *NOT_WRITTEN,
-            f"The slides name neither k nor epochs: {config.latents} and {config.epochs} here.",
+            f"The slides name neither k nor epochs: {config.latents} here. All families, the diagonal one too, go "
+            f"on for {config.epochs} epochs, at a rate that falls to zero, from one model a seed that was trained "
+            f"with diagonal posteriors for {config.diagonal_epochs}. Trained from the start for 40, chains and grids "
+            "ended in worse optima, 1.0 and 1.5 nats below the diagonal.",
             "Exact divergences of grids are linear in k for a fixed width alone; the costs are of four rows.",
         ),
     )
@@ -271,7 +284,8 @@ EXPERIMENT = Experiment(
             data="digits",
             seeds=(0,),
             hidden=(64, 64),
-            epochs=8,
+            epochs=4,
+            diagonal_epochs=4,
             learning_rate=3e-3,
             latents=12,
             num_draws=1,
@@ -280,7 +294,10 @@ EXPERIMENT = Experiment(
         ),
         "standard": GraphicalModelsConfig(),
         "full": GraphicalModelsConfig(
-            seeds=tuple(range(10)), epochs=1000, dimensions=(64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+            seeds=tuple(range(10)),
+            epochs=500,
+            diagonal_epochs=500,
+            dimensions=(64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384),
         ),
     },
     study=study,

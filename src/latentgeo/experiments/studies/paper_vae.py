@@ -5,7 +5,7 @@ Experiments of the family describe their models alike, so that one trained for t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import torch
@@ -36,6 +36,7 @@ class PaperConfig(Config):
         epochs: passes over the data.
         batch_size: rows a step.
         learning_rate: of Adam.
+        annealed: whether the rate falls to zero by the last epoch.
         num_samples: a datum, of Rényi bounds in training.
         backward: "all" samples of them, or "one", see :class:`latentgeo.training.Renyi`; of order -∞ always one,
             which is the same there.
@@ -47,8 +48,14 @@ class PaperConfig(Config):
     epochs: int = 10
     batch_size: int = 100
     learning_rate: float = 1e-3
+    annealed: bool = False
     num_samples: int = 5
     backward: Backward = "one"
+
+    @property
+    def length(self) -> int:
+        """Of a training, in epochs."""
+        return self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +70,7 @@ class PaperModel:
         alpha: order of the bound.
         activation: of hidden layers.
         posterior: its family.
+        begins: epochs that it is trained before as a diagonal one, at a constant rate.
     """
 
     config: PaperConfig
@@ -72,6 +80,7 @@ class PaperModel:
     alpha: float = 1.0
     activation: Literal["relu", "elu"] = "relu"
     posterior: Literal["diagonal", "chain", "grid"] = "diagonal"
+    begins: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", self.place.alone)
@@ -81,17 +90,22 @@ class PaperModel:
         """How it is trained."""
         config = self.config
         backward = "one" if self.alpha == -torch.inf else config.backward
-        return Recipe(
+        recipe = Recipe(
             latents=self.latents,
             hidden=config.hidden,
             activation=self.activation,
             posterior=self.posterior,
             objective=ELBO() if self.alpha == 1 else Renyi(self.alpha, config.num_samples, backward),
-            epochs=config.epochs,
+            epochs=config.length,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
+            annealed_over=config.length if config.annealed else 0,
             seed=self.seed,
         )
+        if not self.begins:
+            return recipe
+        before = replace(recipe, posterior="diagonal", epochs=self.begins, annealed_over=0)
+        return replace(recipe, begun_with=before)
 
     def train(self) -> VAE:
         """The trained model."""

@@ -188,7 +188,7 @@ EXPERIMENT = Experiment(
     source="Ravaux, Adler, Auto-encoding Variational Bayes, figures 9 and 10",
     presets={
         "quick": RandomGenerationConfig(hidden=100, latents=(10,), epochs=40, num_codes=1000),
-        "standard": RandomGenerationConfig(data="mnist", epochs=5, seeds=(0, 1, 2)),
+        "standard": RandomGenerationConfig(data="mnist", seeds=(0, 1, 2)),
         "full": RandomGenerationConfig(data="mnist", seeds=(0, 1, 2, 3, 4)),
     },
     study=study,

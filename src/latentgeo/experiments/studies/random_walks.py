@@ -40,6 +40,7 @@ class RandomWalkConfig(Config):
         per_class: how many of each are for training; None for all.
         training: of the model in the plane.
         widths: a of its RBF precision; the first is judged.
+        floors: ζ of further precisions, of the first width: the less, the higher the wall around the data.
         plane_step_size: s there.
         num_walkers: of each kind.
         num_steps: of each.
@@ -53,6 +54,7 @@ class RandomWalkConfig(Config):
     per_class: int | None = None
     training: RBFVAEConfig = RBFVAEConfig(epochs=60, batch_size=50)  # noqa: RUF009 - frozen
     widths: tuple[float, ...] = (2.0,)
+    floors: tuple[float, ...] = ()
     plane_step_size: float = 0.2
     num_walkers: int = 20
     num_steps: int = 100
@@ -76,7 +78,7 @@ def study(config: RandomWalkConfig, place: Place, record: Record) -> Findings:
         for i, planes in enumerate(plane)
         for space, walks in [
             ("four", four[i][1]),
-            *((f"plane, a = {a:g}", w) for a, (*_, w) in planes.items()),
+            *((f"plane, {name}", w) for name, (*_, w) in planes.items()),
         ]
         for kind, found in walks.items()
     ]
@@ -84,17 +86,17 @@ def study(config: RandomWalkConfig, place: Place, record: Record) -> Findings:
     with record.stage("pictures"):
         _draw_images(record, *four[0])
         _draw_radii(record, four[0][1])
-        _draw_plane(record, *plane[0][config.widths[0]])
+        _draw_plane(record, *plane[0][_width(config.widths[0])])
     gains = {
         kind: {
-            f"seed {seed}, a = {a:g}": walks[kind].stayed - walks["euclidean"].stayed
+            f"seed {seed}, {name}": walks[kind].stayed - walks["euclidean"].stayed
             for seed, planes in zip(config.seeds, plane, strict=True)
-            for a, (*_, walks) in planes.items()
+            for name, (*_, walks) in planes.items()
         }
         for kind in KINDS[1:]
     }
     every = [walks for _, walks in four] + [walks for planes in plane for *_, walks in planes.values()]
-    judged = [gains["inverse-metric"][f"seed {seed}, a = {config.widths[0]:g}"] for seed in config.seeds]
+    judged = [gains["inverse-metric"][f"seed {seed}, {_width(config.widths[0])}"] for seed in config.seeds]
     criteria = [
         Criterion(
             "Median image steps of both walks are equal; largest relative difference.",
@@ -147,8 +149,10 @@ def study(config: RandomWalkConfig, place: Place, record: Record) -> Findings:
             *(() if config.recipe.network == "lenet5" else ("A small MLP stands for LeNet5.",)),
         ),
         remarks=(
-            "The walk by the inverse metric is a martingale that lingers where G is large, and Brownian motion is in "
-            "the long run where the Riemannian volume is: both where σ rises, at the rim and beyond.",
+            "The walk by the inverse metric is a martingale that lingers where G is large: where G = m I, its path "
+            "is that of a Euclidean walk, which leaves every bounded region, and only its clock runs by m. It spends "
+            "its time where m is largest, in the wall around the data, however high that is (ζ). Brownian motion is "
+            "in the long run where the Riemannian volume is: there too.",
             "The share inside starts at 1 for all kinds; it tells of so many steps, and not of a limit.",
         ),
     )
@@ -170,7 +174,7 @@ def _in_four(config: RandomWalkConfig, place: Place, seed: int) -> tuple[VAE, di
 
 def _in_plane(
     config: RandomWalkConfig, place: Place, seed: int
-) -> dict[float, tuple[Metric, Tensor, dict[Kind, Walks]]]:
+) -> dict[str, tuple[Metric, Tensor, dict[Kind, Walks]]]:
     train_set = load_images(config.data, "train", place, classes=config.classes, per_class=config.per_class)
     test_set = load_images(config.data, "test", place, classes=config.classes)
     model = train_stochastic(config.training, train_set.images, place, seed=seed)
@@ -182,9 +186,13 @@ def _in_plane(
     generator = torch.Generator().manual_seed(seed)
     start = codes[torch.randperm(len(codes), generator=generator)[: config.num_walkers].to(codes.device)]
     found = {}
-    for a in config.widths:
-        if a != config.training.a:
-            fit_precision(model, rows, num_centers=config.training.num_centers, a=a, random_state=seed)
+    precisions: dict[str, tuple[float, float | None]] = {_width(a): (a, None) for a in config.widths}
+    precisions |= {f"ζ = {zeta:g}": (config.widths[0], zeta) for zeta in config.floors}
+    for name, (a, zeta) in precisions.items():
+        if (a, zeta) != (config.training.a, None):
+            fit_precision(
+                model, rows, num_centers=config.training.num_centers, a=a, zeta=zeta, random_state=seed
+            )
         metric = expected_pullback_metric(model.decode)
         walks = equal_walks(
             metric,
@@ -195,8 +203,12 @@ def _in_plane(
             seed=seed,
             inside=lambda z: torch.cdist(z, codes).amin(1) <= reach,
         )
-        found[a] = metric, codes, walks
+        found[name] = metric, codes, walks
     return found
+
+
+def _width(a: float) -> str:
+    return f"a = {a:g}"
 
 
 def _draw_images(record: Record, model: VAE, walks: dict[Kind, Walks]) -> None:
@@ -270,6 +282,7 @@ _MNIST = RandomWalkConfig(
     per_class=1000,
     training=RBFVAEConfig(epochs=60, batch_size=100, learning_rate=3e-3),
     widths=(2.0, 1.0),
+    floors=(1e-8,),
     plane_step_size=0.5,
     seeds=(0, 1, 2),
     num_walkers=30,
