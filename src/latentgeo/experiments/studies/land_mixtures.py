@@ -55,7 +55,6 @@ class LandConfig(Config):
         num_codes: of digits.
         num_held_out: others.
         num_draws: for the constants of a fit.
-        num_starts: of either mixture; the likeliest fit is kept.
         classes: of digits.
         per_class: how many of each are for training the VAE; None for all.
         training: of the VAE.
@@ -67,7 +66,6 @@ class LandConfig(Config):
     num_codes: int = 40
     num_held_out: int = 100
     num_draws: int = 128
-    num_starts: int = 1
     classes: tuple[int, ...] = (0, 1, 2)
     per_class: int | None = None
     training: RBFVAEConfig = RBFVAEConfig(epochs=60, batch_size=50)  # noqa: RUF009 - frozen
@@ -172,15 +170,11 @@ def _fit(job: _Job) -> _Fits:
     sample = _sample(job)
     classes = len(np.unique(sample.labels))
     x, held_out = _numpy(sample.points), _numpy(sample.held_out)
-    gaussian = GaussianMixture(classes, random_state=job.seed, n_init=config.num_starts).fit(x)
+    gaussian = GaussianMixture(classes, random_state=job.seed, n_init=5).fit(x)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         land = LocallyAdaptiveNormalMixture(
-            sample.metric,
-            classes,
-            n_init=config.num_starts,
-            n_samples=config.num_draws,
-            random_state=job.seed,
+            sample.metric, classes, n_samples=config.num_draws, random_state=job.seed
         ).fit(sample.points)
         scores = _numpy(land.score_samples(sample.held_out))
         found = _numpy(land.predict(sample.held_out))
@@ -286,7 +280,6 @@ EXPERIMENT = Experiment(
             num_points=150,
             num_held_out=200,
             num_draws=256,
-            num_starts=5,
             per_class=1000,
             training=RBFVAEConfig(epochs=60, batch_size=100, learning_rate=3e-3),
             seeds=(0, 1, 2),
@@ -298,7 +291,6 @@ EXPERIMENT = Experiment(
             num_codes=300,
             num_held_out=1000,
             num_draws=1024,
-            num_starts=5,
             training=RBFVAEConfig(epochs=300, batch_size=100, learning_rate=3e-3),
             seeds=(0, 1, 2, 3, 4),
             resolution=80,

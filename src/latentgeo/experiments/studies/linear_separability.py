@@ -144,8 +144,8 @@ def study(config: LinearSeparabilityConfig, place: Place, record: Record) -> Fin
         criteria=tuple(criteria),
         deviations=(
             *NOT_WRITTEN,
-            "The paper quotes accuracies on raw pixels from LeCun et al. 1998 in two digits; they are judged in the three "
-            "of that article. At first 0.92 was the bound.",
+            "The paper quotes accuracies on raw pixels from LeCun et al. 1998 in two digits; they are judged in the "
+            "three of that article. At first 0.92 was the bound.",
             f"Up to {config.looked_at[-1]} epochs in place of 1000"
             + (", at a rate that falls to zero" if config.annealed else "")
             + (
@@ -229,7 +229,7 @@ EXPERIMENT = Experiment(
             latents=(5, 10),
             looked_at=(1, 5, 40),
         ),
-        "standard": LinearSeparabilityConfig(annealed=True, looked_at=(1, 3, 10, 60)),
+        "standard": LinearSeparabilityConfig(annealed=True),
         "full": LinearSeparabilityConfig(
             seeds=tuple(range(10)),
             epochs=1000,
