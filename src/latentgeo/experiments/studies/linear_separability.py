@@ -147,7 +147,6 @@ def study(config: LinearSeparabilityConfig, place: Place, record: Record) -> Fin
             "The paper quotes accuracies on raw pixels from LeCun et al. 1998 in two digits; they are judged in the "
             "three of that article. At first 0.92 was the bound.",
             f"Up to {config.looked_at[-1]} epochs in place of 1000"
-            + (", at a rate that falls to zero" if config.annealed else "")
             + (
                 f"; classifiers see {config.num_classified} of the training images."
                 if config.num_classified is not None
@@ -229,7 +228,7 @@ EXPERIMENT = Experiment(
             latents=(5, 10),
             looked_at=(1, 5, 40),
         ),
-        "standard": LinearSeparabilityConfig(annealed=True),
+        "standard": LinearSeparabilityConfig(looked_at=(1, 3, 10, 60)),
         "full": LinearSeparabilityConfig(
             seeds=tuple(range(10)),
             epochs=1000,
