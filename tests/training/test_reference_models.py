@@ -37,14 +37,16 @@ def test_the_model_knows_its_data():
 
 
 def test_the_command_makes_what_is_shipped():
-    """Not bit for bit on any machine, but as good: the bound of the data is the same within a per cent."""
+    """Not bit for bit on any machine, but as good: the data are as likely to a per cent, or likelier."""
     images = digits().images.flatten(1)
 
     def score(vae):
         with torch.no_grad():
             return float(vae(images).log_prob(images).mean())
 
-    assert score(train_reference("digits")) == pytest.approx(score(reference_model("digits")), rel=0.01)
+    shipped, trained = score(reference_model("digits")), score(train_reference("digits"))
+    assert trained > 0.99 * shipped
+    assert trained == pytest.approx(shipped, rel=0.03)  # 113.4 and 112.2 were seen on two kinds of processors
 
 
 @pytest.mark.parametrize("get", [reference_model, train_reference])

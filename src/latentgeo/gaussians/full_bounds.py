@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,7 +10,7 @@ from torch.linalg import solve_triangular
 
 from latentgeo.gaussians.fisher_rao import parameters_of
 from latentgeo.gaussians.full_arguments import double_pairs
-from latentgeo.gaussians.full_symmetric_space import Relative, lift, relative, squared_length
+from latentgeo.gaussians.full_symmetric_space import Relative, relative, squared_upper_bound
 
 
 def fisher_rao_lower_bound(p: Distribution, q: Distribution) -> Float[Tensor, "..."]:
@@ -101,14 +99,7 @@ def fisher_rao_upper_bound(p: Distribution, q: Distribution) -> Float[Tensor, ".
     """
     with torch.no_grad():
         normal, dims, dtype = _relative(p, q)
-        without_height = squared_length(lift(normal, torch.zeros_like(normal.root)))
-        # in the eigenbasis of the covariance, with σ - 1 from that of Σ - I: the sum of univariate distances
-        squares, axes = torch.linalg.eigh(normal.excess)
-        std = (normal.root.mT @ axes).norm(dim=-2)
-        mean = (axes.mT @ normal.mean[..., None])[..., 0]
-        chord = torch.hypot(mean / math.sqrt(2), squares / (1 + std)) / std.sqrt()
-        apart = 8 * (chord / 2).asinh().square().sum(-1)
-        return _root(torch.minimum(without_height, apart), dims).to(dtype)
+        return _root(squared_upper_bound(normal), dims).to(dtype)
 
 
 def _relative(p: Distribution, q: Distribution) -> tuple[Relative, int, torch.dtype]:

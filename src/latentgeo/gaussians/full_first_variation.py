@@ -11,7 +11,14 @@ from torch.autograd import Function
 
 from latentgeo.gaussians.full_fibre import horizontal_height
 from latentgeo.gaussians.full_logarithm import Logarithm, batch_in_front
-from latentgeo.gaussians.full_symmetric_space import lift, logarithm, relative, tangent, turn
+from latentgeo.gaussians.full_symmetric_space import (
+    lift,
+    logarithm,
+    relative,
+    squared_upper_bound,
+    tangent,
+    turn,
+)
 
 
 def velocity(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,7 +45,11 @@ class Distance(Function):
         plus, minus = turn(g)
         start = _moved(torch.linalg.cholesky(cov1), *tangent(y)[:2])
         end = _moved(torch.linalg.cholesky(cov2), *tangent(-plus @ y @ minus.mT)[:2])
-        return y.flatten(-2).norm(dim=-1) / math.sqrt(2), *start, *end, found
+        length = y.flatten(-2).norm(dim=-1) / math.sqrt(2)
+        if not bool(found.all()):  # a search that ended in rounding may be worse than what it began with
+            bound = squared_upper_bound(normal).sqrt()
+            length = torch.where(found, length, torch.minimum(length, bound))
+        return length, *start, *end, found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:

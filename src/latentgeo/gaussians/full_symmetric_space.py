@@ -147,3 +147,17 @@ def exponential(
         b = inverse @ (b - x[..., :, None] * step.mT) @ root
         x, b = column[..., 0], (b + b.mT) / 2
     return mean, frame
+
+
+def squared_upper_bound(normal: Relative) -> Float[Tensor, "..."]:
+    """The squared length of the shorter of two curves to a normal from N(0, I) whose lengths are formulas.
+
+    :func:`latentgeo.gaussians.fisher_rao_upper_bound` names them.
+    """
+    without_height = squared_length(lift(normal, torch.zeros_like(normal.root)))
+    # in the eigenbasis of the covariance, with σ - 1 from that of Σ - I: the sum of univariate distances
+    squares, axes = torch.linalg.eigh(normal.excess)
+    std = (normal.root.mT @ axes).norm(dim=-2)
+    mean = (axes.mT @ normal.mean[..., None])[..., 0]
+    chord = torch.hypot(mean / math.sqrt(2), squares / (1 + std)) / std.sqrt()
+    return torch.minimum(without_height, 8 * (chord / 2).asinh().square().sum(-1))

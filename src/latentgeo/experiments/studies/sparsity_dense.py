@@ -256,7 +256,7 @@ EXPERIMENT = Experiment(
     source="Asperti, Sparsity in Variational Autoencoders, table 1, figures 1 and 2",
     presets={
         "quick": SparsityDenseConfig(
-            epochs=150, ablations=("no divergence",), ablation_epochs=40, fewest=1, most=15
+            epochs=300, ablations=("no divergence",), ablation_epochs=40, fewest=1, most=15
         ),
         "standard": SparsityDenseConfig(data="mnist", epochs=50, ablation_epochs=5, seeds=(0, 1, 2)),
         "full": SparsityDenseConfig(data="mnist", epochs=300, ablation_epochs=300, seeds=(0, 1, 2, 3, 4)),
