@@ -147,7 +147,8 @@ def test_checkpoint_of_the_demo_is_shown(tmp_path):
 def test_checkpoint_of_an_experiment_is_built_by_its_recipe(tmp_path):
     model = Autoencoder(MLPEncoder(64, 3, hidden=(7,)), MLPDecoder(3, 64, hidden=(7,)))
     save_checkpoint(tmp_path / "checkpoint.safetensors", model)
-    recipe = '{"latents": 3, "hidden": [7], "kind": "autoencoder", "epochs": 1, "objective": {"beta": 1.0}}'
+    recipe = '{"latents": 3, "hidden": [7], "kind": "autoencoder", "epochs": 1, "objective": {"beta": 1.0}, '
+    recipe += '"begun_with": {"latents": 3, "epochs": 1}}'
     (tmp_path / "recipe.json").write_text(recipe)
     scene = checkpoint_scene(tmp_path / "checkpoint.safetensors")
     assert scene.dimension == 3

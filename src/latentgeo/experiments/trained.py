@@ -276,8 +276,7 @@ def _take_weights(model: nn.Module, smaller: nn.Module) -> None:
     """The weights of a model whose layers may have fewer outputs, which come first."""
     weights = model.state_dict()
     for name, values in smaller.state_dict().items():
-        weights[name][: len(values)] = values
-    model.load_state_dict(weights)
+        (weights[name][: len(values)] if values.ndim else weights[name]).copy_(values)
 
 
 def _schedule(recipe: Recipe) -> Schedule | None:

@@ -101,7 +101,10 @@ def _recipe(file: Path) -> Recipe | None:
     """How the model of a checkpoint is built; None where nobody says."""
     if not file.is_file():
         return None
-    known = {field.name for field in dataclasses.fields(Recipe)} - {"objective"}  # which no model shows
+    known = {field.name for field in dataclasses.fields(Recipe)} - {
+        "objective",
+        "begun_with",
+    }  # which no model shows
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
         settings = {name: value for name, value in held.items() if name in known}

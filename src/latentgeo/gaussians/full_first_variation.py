@@ -48,7 +48,7 @@ class Distance(Function):
         length = y.flatten(-2).norm(dim=-1) / math.sqrt(2)
         if not bool(found.all()):  # a search that ended in rounding may be worse than what it began with
             bound = squared_upper_bound(normal).sqrt()
-            length = torch.where(found, length, torch.minimum(length, bound))
+            length = torch.where(found, length, length.fmin(bound))
         return length, *start, *end, found
 
     @staticmethod

@@ -64,8 +64,7 @@ class CosineSchedule:
     """A learning rate that falls by half a cosine, slowly at both ends.
 
     rate_e = last + (first - last) · (1 + cos(π (e - 1) / epochs)) / 2 in epoch e = 1, 2, ...; after `epochs` it stays
-    at `last`. What a constant rate leaves trembling comes to rest, so that conditions of an optimum, such as
-    E σ² + Var μ = 1 of each latent, are met in fewer epochs.
+    at `last`. What a constant rate leaves trembling comes to rest.
 
     Attributes:
         epochs: over which it falls.

@@ -41,11 +41,6 @@ class LinearSeparabilityConfig(PaperConfig):
     looked_at: tuple[int, ...] = (1, 3, 10, 40)
     num_classified: int | None = None
 
-    @property
-    def length(self) -> int:
-        """Of a training, in epochs."""
-        return self.looked_at[-1]
-
 
 def study(config: LinearSeparabilityConfig, place: Place, record: Record) -> Findings:
     """Trains classifiers on the means, the means with the variances, and samples, of every model at every stage."""

@@ -36,7 +36,6 @@ class PaperConfig(Config):
         epochs: passes over the data.
         batch_size: rows a step.
         learning_rate: of Adam.
-        annealed: whether the rate falls to zero by the last epoch.
         num_samples: a datum, of Rényi bounds in training.
         backward: "all" samples of them, or "one", see :class:`latentgeo.training.Renyi`; of order -∞ always one,
             which is the same there.
@@ -48,14 +47,8 @@ class PaperConfig(Config):
     epochs: int = 10
     batch_size: int = 100
     learning_rate: float = 1e-3
-    annealed: bool = False
     num_samples: int = 5
     backward: Backward = "one"
-
-    @property
-    def length(self) -> int:
-        """Of a training, in epochs."""
-        return self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +63,7 @@ class PaperModel:
         alpha: order of the bound.
         activation: of hidden layers.
         posterior: its family.
-        begins: epochs that it is trained before as a diagonal one, at a constant rate.
+        diagonal_epochs: of training as a diagonal one before, after which its rate falls to zero; 0 for neither.
     """
 
     config: PaperConfig
@@ -80,7 +73,7 @@ class PaperModel:
     alpha: float = 1.0
     activation: Literal["relu", "elu"] = "relu"
     posterior: Literal["diagonal", "chain", "grid"] = "diagonal"
-    begins: int = 0
+    diagonal_epochs: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", self.place.alone)
@@ -96,16 +89,15 @@ class PaperModel:
             activation=self.activation,
             posterior=self.posterior,
             objective=ELBO() if self.alpha == 1 else Renyi(self.alpha, config.num_samples, backward),
-            epochs=config.length,
+            epochs=config.epochs,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
-            annealed_over=config.length if config.annealed else 0,
             seed=self.seed,
         )
-        if not self.begins:
+        if not self.diagonal_epochs:
             return recipe
-        before = replace(recipe, posterior="diagonal", epochs=self.begins, annealed_over=0)
-        return replace(recipe, begun_with=before)
+        before = replace(recipe, posterior="diagonal", epochs=self.diagonal_epochs)
+        return replace(recipe, begun_with=before, annealed_over=config.epochs)
 
     def train(self) -> VAE:
         """The trained model."""

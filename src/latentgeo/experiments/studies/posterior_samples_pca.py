@@ -38,11 +38,6 @@ class PosteriorSamplesConfig(PaperConfig):
     models: tuple[tuple[int, Literal["relu", "elu"]], ...] = ((20, "relu"), (30, "relu"), (30, "elu"))
     looked_at: tuple[int, ...] = (10, 40)
 
-    @property
-    def length(self) -> int:
-        """Of a training, in epochs."""
-        return self.looked_at[-1]
-
 
 @dataclass(frozen=True)
 class _Latents:
