@@ -283,6 +283,23 @@ def test_annealed_training_comes_to_rest(tmp_path):
     assert not torch.equal(second, third)
 
 
+def test_recipe_names_what_differs_from_its_defaults() -> None:
+    recipe = Recipe(latents=2, epochs=3, begun_with=Recipe(latents=2, epochs=1, seed=4))
+    assert repr(recipe) == "Recipe(latents=2, epochs=3, begun_with=Recipe(latents=2, epochs=1, seed=4))"
+    assert eval(repr(recipe), {"Recipe": Recipe}) == recipe
+
+
+def test_training_in_bfloat16_differs_by_its_rounding(tmp_path: Path) -> None:
+    images = torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(latents=2, hidden=(8,), epochs=2)
+    whole, half = (
+        train(dataclasses.replace(recipe, bfloat16=half), images, place(tmp_path)) for half in (False, True)
+    )
+    assert half.history.losses != whole.history.losses
+    assert half.history.losses == pytest.approx(whole.history.losses, rel=1e-2)
+    assert {weights.dtype for weights in half.model.parameters()} == {torch.float32}
+
+
 def test_names_are_those_of_the_documents() -> None:
     names = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(names)) == len(names)

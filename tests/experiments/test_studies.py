@@ -10,6 +10,7 @@ import torch
 from latentgeo.data import LabelledImages
 from latentgeo.experiments import Place
 from latentgeo.experiments.studies.fisher_interpolation import FisherInterpolationConfig, _pairs, _Ways
+from latentgeo.experiments.studies.iwae_table import IWAETableConfig, _Job, _recipe
 from latentgeo.experiments.studies.meaningful_distances import _clearest, _Triples
 from latentgeo.experiments.studies.variance_geometry import _plane_density
 from latentgeo.experiments.trained import train_network_std, train_stochastic
@@ -92,3 +93,14 @@ def test_five_ways_join_images_of_different_classes_whose_deviations_are_alike()
             torch.testing.assert_close(ways.images[0, :, k], rows[ends])
             for way in (1, 4):
                 torch.testing.assert_close(ways.images[way, :, k], model(rows[ends]).mean)
+
+
+def test_models_of_more_samples_go_on_from_those_of_fewer() -> None:
+    few = _Job(method="IWAE", samples=5, epochs=2, seed=3)
+    many = _Job(method="IWAE", samples=50, epochs=1, seed=3)
+    config = IWAETableConfig(epochs=((5, 2), (50, 1)))
+    assert _recipe(config, many).begun_with == _recipe(config, few)
+    assert _recipe(config, few).begun_with is None
+    documented = IWAETableConfig(epochs=((5, 2), (50, 1)), burda_schedule=True)
+    assert _recipe(documented, many).begun_with is None
+    assert _recipe(documented, many).annealed_over == 0

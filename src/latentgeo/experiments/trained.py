@@ -48,9 +48,12 @@ _CHECKPOINT = "checkpoint.safetensors"  # of fit
 _ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh, "softplus": nn.Softplus, "silu": nn.SiLU}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
     """A model and how it is trained; two of equal settings are the same model.
+
+    Its repr, by which models are kept, names the settings that are not the default ones: a new setting leaves them
+    where they are, and a default is never changed.
 
     Attributes:
         latents: d.
@@ -70,6 +73,7 @@ class Recipe:
         binarize: draws grey levels as black and white anew in each epoch.
         begun_with: another recipe, whose trained weights this training begins with; what its model has beside them,
             as the couplings of a posterior, begins as ever. None for initial weights.
+        bfloat16: trains with linear maps and convolutions in that precision.
         seed: of the initial weights, the shuffling and the sampling.
     """
 
@@ -89,7 +93,14 @@ class Recipe:
     annealed_over: int = 0
     begun_with: Recipe | None = None
     binarize: bool = False
+    bfloat16: bool = False
     seed: int = 0
+
+    def __repr__(self) -> str:
+        values = [
+            (field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self)
+        ]
+        return f"Recipe({', '.join(f'{name}={value!r}' for name, value, usual in values if value != usual)})"
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,7 @@ def train(
         transform=torch.bernoulli if recipe.binarize else None,
         validation=validation,
         callback=callback,
+        autocast=torch.bfloat16 if recipe.bfloat16 else None,
         seed=recipe.seed,
         checkpoint_dir=folder,
         resume=callback is None,

@@ -38,7 +38,7 @@ class LinearSeparabilityConfig(PaperConfig):
     """
 
     latents: tuple[int, ...] = (10, 20, 30)
-    looked_at: tuple[int, ...] = (1, 3, 10, 40)
+    looked_at: tuple[int, ...] = (1, 3, 10, 60)
     num_classified: int | None = None
 
 

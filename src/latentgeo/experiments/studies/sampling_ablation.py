@@ -205,7 +205,7 @@ EXPERIMENT = Experiment(
     source="Asperti, About the Kullback-Leibler divergence in Variational Autoencoders, figure 3",
     presets={
         "quick": SamplingAblationConfig(epochs=100),
-        "standard": SamplingAblationConfig(data="mnist", epochs=25, seeds=(0, 1, 2)),
+        "standard": SamplingAblationConfig(data="mnist", epochs=100, seeds=(0, 1, 2)),
         "full": SamplingAblationConfig(data="mnist", epochs=100, seeds=(0, 1, 2, 3, 4)),
     },
     study=study,
