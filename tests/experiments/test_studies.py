@@ -100,6 +100,7 @@ def test_models_of_more_samples_go_on_from_those_of_fewer() -> None:
     many = _Job(method="IWAE", samples=50, epochs=1, seed=3)
     config = IWAETableConfig(epochs=((5, 2), (50, 1)))
     assert _recipe(config, many).begun_with == _recipe(config, few)
+    assert _recipe(config, many).annealed_over == 1
     assert _recipe(config, few).begun_with is None
     documented = IWAETableConfig(epochs=((5, 2), (50, 1)), burda_schedule=True)
     assert _recipe(documented, many).begun_with is None

@@ -45,8 +45,8 @@ class IWAETableConfig(Config):
         hidden: layers of the encoder, and mirrored of the decoder.
         epochs: rising numbers of samples K of the training bound, and passes over the data with each.
         batch_size: rows a step.
-        learning_rate: of Adam, from which it falls to zero over the epochs of a K; models of the first K begin with
-            initial weights, those of every other with the weights of the one before.
+        learning_rate: of Adam. Models of the first K begin with initial weights and keep it; those of every other go
+            on from the ones of the K before, while it falls to zero.
         burda_schedule: every model begins with initial weights, and has the falling rates of Burda et al.
         num_images: of the test set, the first ones, binarized once; None for all.
         likelihood_samples: a datum.
@@ -148,8 +148,9 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
                     documented="25 with IWAE at K = 50",
                 ),
             ]
-    schedule = "" if config.burda_schedule else f", a rate that falls from {config.learning_rate:g}"
-    going_on = "" if config.burda_schedule else ", each model going on from the one of the K before"
+    schedule = "" if config.burda_schedule else f" at a rate of {config.learning_rate:g}"
+    if len(config.epochs) > 1 and not config.burda_schedule:
+        schedule += ", which falls to zero where a model goes on from the one of the K before"
     lengths = ", ".join(f"{epochs} with K = {samples}" for samples, epochs in config.epochs)
     return Findings(
         numbers={
@@ -166,7 +167,7 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
         },
         criteria=tuple(criteria),
         deviations=(
-            f"Epochs: {lengths}, batches of {config.batch_size}{schedule}{going_on}; the documents have 3280 from "
+            f"Epochs: {lengths}, batches of {config.batch_size}{schedule}; the documents have 3280 from "
             "the start, with falling rates and batches of 20.",
             "VR-max is differentiated through its largest sample alone, which is the same gradient.",
             "The test set is binarized once, the training images anew in each epoch"
@@ -191,7 +192,6 @@ def _recipe(config: IWAETableConfig, job: _Job) -> Recipe:
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         burda_schedule=config.burda_schedule,
-        annealed_over=0 if config.burda_schedule else job.epochs,
         binarize=True,
         seed=job.seed,
     )
@@ -199,7 +199,8 @@ def _recipe(config: IWAETableConfig, job: _Job) -> Recipe:
     if config.burda_schedule or before < 0:
         return recipe
     samples, epochs = config.epochs[before]
-    return replace(recipe, begun_with=_recipe(config, replace(job, samples=samples, epochs=epochs)))
+    fewer = _recipe(config, replace(job, samples=samples, epochs=epochs))
+    return replace(recipe, begun_with=fewer, annealed_over=job.epochs)
 
 
 def _row(config: IWAETableConfig, place: Place, job: _Job) -> _Row:
