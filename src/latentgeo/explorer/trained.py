@@ -27,6 +27,7 @@ _PER_CLASS = 1000
 _BATCH = 500
 _EVENTS: dict[Data, tuple[int, int, int]] = {"digits": (1, 8, 8), "mnist": (1, 28, 28)}
 _RECIPE = "recipe.json"  # that experiments put beside a checkpoint
+_NOT_SEEN = {"objective", "begun_with"}  # of a recipe, in the model it makes
 
 
 def shipped_scene(data: Data, data_dir: str | PathLike[str] | None = None) -> Scene:
@@ -101,10 +102,7 @@ def _recipe(file: Path) -> Recipe | None:
     """How the model of a checkpoint is built; None where nobody says."""
     if not file.is_file():
         return None
-    known = {field.name for field in dataclasses.fields(Recipe)} - {
-        "objective",
-        "begun_with",
-    }  # which no model shows
+    known = {field.name for field in dataclasses.fields(Recipe)} - _NOT_SEEN
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
         settings = {name: value for name, value in held.items() if name in known}
