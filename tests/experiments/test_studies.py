@@ -98,10 +98,12 @@ def test_five_ways_join_images_of_different_classes_whose_deviations_are_alike()
 def test_models_of_more_samples_go_on_from_those_of_fewer() -> None:
     few = _Job(method="IWAE", samples=5, epochs=2, seed=3)
     many = _Job(method="IWAE", samples=50, epochs=1, seed=3)
-    config = IWAETableConfig(epochs=((5, 2), (50, 1)))
-    assert _recipe(config, many).begun_with == _recipe(config, few)
-    assert _recipe(config, many).annealed_over == 1
-    assert _recipe(config, few).begun_with is None
+    config = IWAETableConfig(epochs=((5, 2), (50, 1)), learning_rates=(3e-3, 1e-4))
+    first, then = _recipe(config, few), _recipe(config, many)
+    assert then.begun_with == first
+    assert first.begun_with is None
+    assert (first.learning_rate, first.annealed_over) == (3e-3, 2)
+    assert (then.learning_rate, then.annealed_over) == (1e-4, 1)
     documented = IWAETableConfig(epochs=((5, 2), (50, 1)), burda_schedule=True)
     assert _recipe(documented, many).begun_with is None
     assert _recipe(documented, many).annealed_over == 0

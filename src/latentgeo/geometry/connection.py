@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import check_points, check_tangent
+from latentgeo.metrics.forward_mode import jvp
 from latentgeo.metrics.metric import check_metric
 
 # Relative ridge, in units of machine epsilon, without which a singular metric has no inverse.
@@ -66,7 +67,7 @@ def geodesic_acceleration(
     else:
         velocity = velocity.contiguous()  # torch.func.jvp refuses expanded inputs
         matrix = metric(flat)
-        change = torch.func.jvp(lambda x: _apply(metric(x), velocity), (flat.contiguous(),), (velocity,))[1]
+        change = jvp(lambda x: _apply(metric(x), velocity), flat.contiguous(), velocity)
         slope = torch.func.grad(lambda x: (velocity * _apply(metric(x), velocity)).sum() / 2)(flat)
         force = change - slope
     return -solve(matrix, force[:, :, None]).reshape(shape)
@@ -131,7 +132,7 @@ def matrix_slope(function: Callable[[Tensor], Tensor], z: Float[Tensor, "n d"]) 
     basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
 
     def along(direction: Tensor) -> Tensor:
-        return torch.func.jvp(function, (z,), (direction.expand_as(z).contiguous(),))[1]
+        return jvp(function, z, direction.expand_as(z).contiguous())
 
     return torch.func.vmap(along, out_dims=1)(basis)
 

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from latentgeo.metrics.forward_mode import jvp
+
 Function = Callable[[Tensor], Tensor]
 Mode = Callable[[Function, Tensor, Tensor], Tensor]
 
@@ -26,7 +28,7 @@ _SLACK = 100.0
 
 def by_forward_mode(f: Function, z: Tensor, tangents: Tensor) -> Tensor:
     """J v for k tangents by one forward pass with k tangent channels; the primal is computed once."""
-    push = functools.partial(_pushed, f, z)
+    push = functools.partial(jvp, f, z)
     if tangents.shape[0] == 1:
         return push(tangents[0])[:, None]
     # out_dims=1 fails where the answer does not depend on the tangent
@@ -36,7 +38,7 @@ def by_forward_mode(f: Function, z: Tensor, tangents: Tensor) -> Tensor:
 def by_repeated_forward_mode(f: Function, z: Tensor, tangents: Tensor) -> Tensor:
     """J v for k tangents on a batch repeated k times: for functions that vmap cannot run, such as in-place ones."""
     k, n = tangents.shape[:2]
-    pushed = torch.func.jvp(f, (z.repeat(k, 1),), (tangents.flatten(0, 1).contiguous(),))[1]
+    pushed = jvp(f, z.repeat(k, 1), tangents.flatten(0, 1).contiguous())
     return pushed.unflatten(0, (k, n)).transpose(0, 1)
 
 
@@ -120,10 +122,6 @@ def inside_transform() -> bool:
 def outside_transforms() -> contextlib.AbstractContextManager:
     """Suspends the transforms around this call, for computations that have nothing to do with their tensors."""
     return temporarily_clear_interpreter_stack()
-
-
-def _pushed(f: Function, z: Tensor, v: Tensor) -> Tensor:
-    return torch.func.jvp(f, (z,), (v,))[1]
 
 
 def _second_derivative(f: Function, z: Tensor, v: Tensor, w: Tensor) -> Tensor | None:
