@@ -180,9 +180,11 @@ def length_is_at_most_that_of(
 def distance_is_a_metric(
     distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor, c: Tensor, rtol: float
 ) -> None:
-    ab, bc, ac = distance(a, b), distance(b, c), distance(a, c)
+    ab, ba, bc, ac = distance(torch.cat([a, b, b, a]), torch.cat([b, a, c, c])).chunk(
+        4
+    )  # the solves that cost
     scale = ab + bc
-    assert_near(distance(b, a), ab, rtol, "d(b, a)", scale=scale)
+    assert_near(ba, ab, rtol, "d(b, a)", scale=scale)
     assert (ab >= 0).all()
     assert (ac <= scale * (1 + rtol)).all(), f"triangle inequality fails by {(ac - scale).max():.3g}"
 
@@ -198,16 +200,14 @@ def distance_to_itself_is_zero(metric: lg.Metric, z: Tensor, solver: object) -> 
     assert not gradient.any()
 
 
-def exp_undoes_log(metric: lg.Metric, z: Tensor, w: Tensor, solver: object, rtol: float) -> None:
+def exp_undoes_log(metric: lg.Metric, z: Tensor, w: Tensor, log: Tensor, rtol: float) -> None:
     """Exp_z(Log_z(w)) = w, up to a share rtol of the way between them."""
-    arrived = lg.expmap(metric, z, lg.logmap(metric, z, w, solver=solver), rtol=1e-6)
+    arrived = lg.expmap(metric, z, log, rtol=1e-6)
     assert_near(arrived, w, rtol, "exp after log", scale=(w - z).abs().amax(-1, keepdim=True))
 
 
-def log_is_as_long_as_the_distance(metric: lg.Metric, z: Tensor, w: Tensor, solver: object) -> None:
-    log = lg.logmap(metric, z, w, solver=solver)
-    expected = lg.distance(metric, z, w, solver=solver)
-    assert_near(metric.norm(z, log), expected, rounding(z.dtype), "norm of the logarithm")
+def log_is_as_long_as_the_distance(metric: lg.Metric, z: Tensor, log: Tensor, distance: Tensor) -> None:
+    assert_near(metric.norm(z, log), distance, rounding(z.dtype), "norm of the logarithm")
 
 
 def gradient_is_the_unit_velocity(

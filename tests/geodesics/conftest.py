@@ -70,6 +70,15 @@ class Solved:
     def point_rtol(self) -> float:
         return POINT_RTOL[self.start.dtype]
 
+    @functools.cached_property
+    def log(self) -> Tensor:
+        return lg.logmap(self.metric, self.start, self.end, solver=self.solver)
+
+    @functools.cached_property
+    def length(self) -> Tensor:
+        """By `distance`, not the curve's own."""
+        return self.distance(self.start, self.end)
+
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         return lg.distance(self.metric, a, b, solver=self.solver)
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 from torch.autograd.forward_ad import make_dual, unpack_dual
 from torch.overrides import TorchFunctionMode
 
@@ -40,19 +41,22 @@ class _Constants(TorchFunctionMode):
     ) -> Any:
         """The output with its tangent."""
         kwargs = kwargs or {}
-        if func is F.batch_norm and _forward_mode_is_innermost():
-            return _batch_norm(*args, **kwargs)
-        rules = _RULES.get(func, ())
-        if not rules or kwargs or not _forward_mode_is_innermost():
+        if func is F.batch_norm and not kwargs["training"]:
+            args, kwargs = (*args, *kwargs.values()), {}  # named, in the order of its parameters
+        rules = () if kwargs else _RULES.get(func, ())
+        if not rules or not _forward_mode_is_innermost():
             return func(*args, **kwargs)
-        duals = [_parts(value) for value in args]
-        moving = [(i, tangent) for i, (_, tangent) in enumerate(duals) if tangent is not None]
+        level = retrieve_current_functorch_interpreter()
+        duals = [_parts(value, level.level()) for value in args]
+        moving = [(place, tangent) for place, (_, tangent) in enumerate(duals) if tangent is not None]
         if len(moving) != 1 or moving[0][0] >= len(rules):
             return func(*args)
         ((place, tangent),) = moving
         primals = [primal for primal, _ in duals]
-        output = func(*primals)
-        return make_dual(output, rules[place](func, primals, place, tangent, output), level=0)
+        with level.lower():  # to the derivative around this one, if there is one, for which the same holds
+            output = func(*primals)
+            moved = rules[place](func, primals, place, tangent, output)
+        return make_dual(*(_functorch._wrap_for_grad(x, level.level()) for x in (output, moved)), level=0)
 
 
 def _forward_mode_is_innermost() -> bool:
@@ -61,9 +65,13 @@ def _forward_mode_is_innermost() -> bool:
     return transform is not None and transform.key() == _functorch.TransformType.Jvp
 
 
-def _parts(value: object) -> tuple[Any, Tensor | None]:
-    """The value without its tangent, and that."""
-    return unpack_dual(value, level=0) if isinstance(value, Tensor) else (value, None)
+def _parts(value: object, level: int) -> tuple[Any, Tensor | None]:
+    """The value without its tangent, and that, both as they are below the level."""
+    if not isinstance(value, Tensor):
+        return value, None
+    primal, tangent = unpack_dual(value, level=0)
+    below = _functorch._unwrap_for_grad(primal, level)
+    return below, None if tangent is None else _functorch._unwrap_for_grad(tangent, level)
 
 
 def _as_it_is(func: Callable, args: list, place: int, tangent: Tensor, output: Tensor) -> Tensor:
@@ -83,6 +91,11 @@ def _without_bias(func: Callable, args: list, place: int, tangent: Tensor, outpu
     return func(tangent, args[1], None, *args[3:])
 
 
+def _without_mean_and_bias(func: Callable, args: list, place: int, tangent: Tensor, output: Tensor) -> Tensor:
+    mean, variance, weight, _, *rest = args[1:]
+    return func(tangent, torch.zeros_like(mean), variance, weight, None, *rest)
+
+
 # for each place, from the first on
 _RULES: Mapping[Callable, tuple[_Rule, ...]] = {
     **dict.fromkeys((torch.add, Tensor.add), (_as_it_is, _as_it_is)),
@@ -91,25 +104,5 @@ _RULES: Mapping[Callable, tuple[_Rule, ...]] = {
     **dict.fromkeys((torch.div, Tensor.div), (_alike,)),
     **dict.fromkeys((F.linear, F.conv1d, F.conv2d, F.conv3d), (_without_bias,)),
     **dict.fromkeys((F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d), (_without_bias,)),
+    F.batch_norm: (_without_mean_and_bias,),
 }
-
-
-def _batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    rest = (weight, bias, training, momentum, eps)
-    primal, tangent = _parts(input)
-    others_move = any(_parts(value)[1] is not None for value in (running_mean, running_var, weight, bias))
-    if training or running_mean is None or tangent is None or others_move:
-        return F.batch_norm(input, running_mean, running_var, *rest)
-    output = F.batch_norm(primal, running_mean, running_var, *rest)
-    centre = torch.zeros_like(running_mean)
-    moved = F.batch_norm(tangent, centre, running_var, weight, None, training, momentum, eps)
-    return make_dual(output, moved, level=0)
