@@ -231,14 +231,14 @@ def gradient_is_the_difference_quotient(
     """The envelope theorem's derivative of the distance in both ends, against that of distances solved anew."""
     ends = [start.clone().requires_grad_(), end.clone().requires_grad_()]
     got = torch.autograd.grad(distance(*ends).sum(), ends)
-    basis = step * torch.eye(start.shape[-1]).to(start)
-    for which, gradient in enumerate(got):
-        shifted = [[start, end], [start, end]]
-        columns = []
-        for e in basis:
-            shifted[0][which], shifted[1][which] = (ends[which].detach() + s * e for s in (1, -1))
-            columns.append((distance(*shifted[0]) - distance(*shifted[1])).detach() / (2 * step))
-        assert_near(gradient, torch.stack(columns, -1), rtol, f"gradient in the {('start', 'end')[which]}")
+    d = start.shape[-1]
+    basis = step * torch.cat([torch.eye(d), -torch.eye(d)]).to(start)[:, None]
+    moved = [(start + basis).flatten(0, 1), (end + basis).flatten(0, 1)]
+    still = [x.expand(2 * d, *x.shape).flatten(0, 1) for x in (start, end)]
+    away = distance(torch.cat([moved[0], still[0]]), torch.cat([still[1], moved[1]])).detach()
+    for which, (gradient, ends) in enumerate(zip(got, away.unflatten(0, (2, 2, d, -1)), strict=True)):
+        quotient = (ends[0] - ends[1]).T / (2 * step)
+        assert_near(gradient, quotient, rtol, f"gradient in the {('start', 'end')[which]}")
 
 
 def order_of_convergence(errors: Tensor, segments: Tensor) -> float:
