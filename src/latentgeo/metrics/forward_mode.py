@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 import torch.nn.functional as F
@@ -25,17 +26,18 @@ def jvp(f: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
     more. Here d(a x + b) = a dx, for sums, products, quotients, linear layers, convolutions and batch norm in eval
     mode.
     """
+    return torch.func.jvp(functools.partial(_with_constants, f), (z,), (v,))[1]
 
-    def without_tangents_of_constants(x: Tensor) -> Tensor:
-        with _Constants():
-            return f(x)
 
-    return torch.func.jvp(without_tangents_of_constants, (z,), (v,))[1]
+def _with_constants(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with _Constants():
+        return f(x)
 
 
 class _Constants(TorchFunctionMode):
     """While active, what is affine in its only argument with a tangent has its own rule; all else is left alone."""
 
+    @no_type_check  # it sees every operation, so that the checks of the tests would take longer than all else
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -65,6 +67,7 @@ def _forward_mode_is_innermost() -> bool:
     return transform is not None and transform.key() == _functorch.TransformType.Jvp
 
 
+@no_type_check
 def _parts(value: object, level: int) -> tuple[Any, Tensor | None]:
     """The value without its tangent, and that, both as they are below the level."""
     if not isinstance(value, Tensor):
