@@ -6,8 +6,9 @@ Matrices: `pullback_metric` beside vmap(jacfwd), vmap(jacrev) and Python loops o
 torch.func.jacrev and torch.autograd.functional.jacobian. The loops take the same time for every point, so they
 are timed on at most four of them. `expected_pullback_metric` has twice the outputs: a standard deviation beside
 the mean; `fisher_pullback_metric` takes the same network for a Bernoulli decoder, by its logits. Products: `norm`
-and `inner` beside the same from a matrix formed for them. Everything is timed in turns in one run, and compared on
-the same points with vmap(jacrev) in float64.
+and `inner` beside the same from a matrix formed for them. Second derivatives d²F(v, v), on which accelerations of
+geodesics rest, beside torch.func.jvp of torch.func.jvp. Everything is timed in turns in one run, and compared on the
+same points with plain torch in float64.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from problems import CACHE, Problem, load
 from timing import interleaved, slope
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent
-from torch.func import jacfwd, jacrev, vmap
+from torch.func import jacfwd, jacrev, jvp, vmap
 
 from latentgeo import expected_pullback_metric, fisher_pullback_metric, pullback_metric
 from latentgeo.experiments.environment import environment
+from latentgeo.metrics.immersion import Immersion
 from latentgeo.models import MLPDecoder, RBFPrecision
 
 OURS = "pullback_metric"
@@ -90,6 +92,7 @@ def rows(decoder: nn.Module, noisy: nn.Module, z: Tensor, repeats: int) -> list[
     """Times of every method at points (N, d), in turns, and relative errors at the first of them."""
     single = lambda point: decoder(point[None])[0]  # noqa: E731
     metric, expected, few = pullback_metric(decoder), expected_pullback_metric(noisy), z[:FEW]
+    second = Immersion(decoder).second_pushforward
     logits = logits_of(decoder)
     fisher = fisher_pullback_metric(lambda z: Independent(Bernoulli(logits=logits(z)), 1))
     u, v = torch.randn(2, *z.shape, generator=torch.Generator().manual_seed(0)).to(z)
@@ -106,21 +109,25 @@ def rows(decoder: nn.Module, noisy: nn.Module, z: Tensor, repeats: int) -> list[
         "norm from G": lambda: product(metric(z), v, v).sqrt(),
         "inner": lambda: metric.inner(z, u, v),
         "inner from G": lambda: product(metric(z), u, v),
+        "second derivative": lambda: second(z, v),
+        "second derivative by torch.func.jvp": lambda: bend(decoder, z, v),
     }
     seconds = interleaved(runs, repeats, z.device)
     exact, exact_expected = (exact_matrix(f, few) for f in (decoder, noisy))
     a, b = u[:FEW].double(), v[:FEW].double()
     norms = product(exact, a, a).sqrt(), product(exact, b, b).sqrt()
     true = {"expected_pullback_metric": exact_expected, "fisher_pullback_metric": exact_fisher(logits, few)}
+    bent = bend(copy.deepcopy(decoder).double(), few.double(), b)
+    true |= {"second derivative": bent, "second derivative by torch.func.jvp": bent}
     for suffix in ("", " from G"):
         true["norm" + suffix], true["inner" + suffix] = norms[1], product(exact, a, b)
     scale = {"norm": norms[1], "inner": norms[0] * norms[1]}
     table = []
     for name, run in runs.items():
         value = true.get(name, exact)
-        size = scale.get(name.split()[0], value.flatten(1).norm(dim=1) if value.ndim == 3 else value)
+        size = scale.get(name.split()[0], value.flatten(1).norm(dim=1) if value.ndim > 1 else value)
         gap = (run()[:FEW].double() - value).abs()
-        error = (gap.flatten(1).norm(dim=1) if gap.ndim == 3 else gap) / size
+        error = (gap.flatten(1).norm(dim=1) if gap.ndim > 1 else gap) / size
         count = len(few) if name.startswith("loop") else len(z)
         row = {"d": z.shape[1], "points": len(z), "method": name, "timed_points": count}
         table.append(row | {"seconds_per_point": seconds[name] / count, "error": float(error.max())})
@@ -131,6 +138,11 @@ def rows(decoder: nn.Module, noisy: nn.Module, z: Tensor, repeats: int) -> list[
 def gram(jacobian: Tensor) -> Tensor:
     """JᵀJ of Jacobians (..., D, d)."""
     return jacobian.mT @ jacobian
+
+
+def bend(f: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
+    """d²f(v, v) (N, D) by plain forward mode, twice."""
+    return jvp(lambda x: jvp(f, (x,), (v,))[1], (z,), (v,))[1]
 
 
 def product(matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:

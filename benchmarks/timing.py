@@ -60,8 +60,9 @@ def interleaved(
 ) -> dict[str, float]:
     """Median seconds of one call of each, taken in turns, so that the load of the machine falls on all alike.
 
-    Each is called before, uncounted, twice if that is quick. What takes less than ``least`` seconds is called several
-    times a turn; what takes more than ``most`` has one turn only.
+    Each is called before, uncounted, twice if that is quick, and once more before each of its turns, as what ran
+    before it leaves it cold caches and memory to be mapped anew. What takes less than ``least`` seconds is called
+    several times a turn; what takes more than ``most`` has one turn only.
     """
     warm = {name: timed(run, 1, device)[0] for name, run in runs.items()}
     warm |= {name: timed(run, 1, device)[0] for name, run in runs.items() if warm[name] <= most}
@@ -69,9 +70,12 @@ def interleaved(
     found: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats):
         for name, run in runs.items():
-            if turn == 0 or warm[name] <= most:
-                (seconds,) = timed(lambda run=run, n=calls[name]: [run() for _ in range(n)], 1, device)
-                found[name].append(seconds / calls[name])
+            if warm[name] <= most:
+                timed(run, 1, device)
+            elif turn > 0:
+                continue
+            (seconds,) = timed(lambda run=run, n=calls[name]: [run() for _ in range(n)], 1, device)
+            found[name].append(seconds / calls[name])
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 

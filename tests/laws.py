@@ -180,9 +180,9 @@ def length_is_at_most_that_of(
 def distance_is_a_metric(
     distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor, c: Tensor, rtol: float
 ) -> None:
-    ab, ba, bc, ac = distance(torch.cat([a, b, b, a]), torch.cat([b, a, c, c])).chunk(
-        4
-    )  # the solves that cost
+    # in one batch, as solves are what costs
+    together = distance(torch.cat([a, b, b, a]), torch.cat([b, a, c, c]))
+    ab, ba, bc, ac = together.chunk(4)
     scale = ab + bc
     assert_near(ba, ab, rtol, "d(b, a)", scale=scale)
     assert (ab >= 0).all()
@@ -232,13 +232,15 @@ def gradient_is_the_difference_quotient(
     ends = [start.clone().requires_grad_(), end.clone().requires_grad_()]
     got = torch.autograd.grad(distance(*ends).sum(), ends)
     d = start.shape[-1]
-    basis = step * torch.cat([torch.eye(d), -torch.eye(d)]).to(start)[:, None]
-    moved = [(start + basis).flatten(0, 1), (end + basis).flatten(0, 1)]
-    still = [x.expand(2 * d, *x.shape).flatten(0, 1) for x in (start, end)]
-    away = distance(torch.cat([moved[0], still[0]]), torch.cat([still[1], moved[1]])).detach()
-    for which, (gradient, ends) in enumerate(zip(got, away.unflatten(0, (2, 2, d, -1)), strict=True)):
-        quotient = (ends[0] - ends[1]).T / (2 * step)
-        assert_near(gradient, quotient, rtol, f"gradient in the {('start', 'end')[which]}")
+    steps = step * torch.cat([torch.eye(d), -torch.eye(d)]).to(start)[:, None]
+    moved_start, moved_end = ((x + steps).flatten(0, 1) for x in (start, end))
+    still_start, still_end = (x.repeat(2 * d, 1) for x in (start, end))
+    solved = distance(torch.cat([moved_start, still_start]), torch.cat([still_end, moved_end])).detach()
+    # (which end, sign, coordinate, pair)
+    for which, gradient, (ahead, behind) in zip(
+        ("start", "end"), got, solved.unflatten(0, (2, 2, d, -1)), strict=True
+    ):
+        assert_near(gradient, (ahead - behind).T / (2 * step), rtol, f"gradient in the {which}")
 
 
 def order_of_convergence(errors: Tensor, segments: Tensor) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from latentgeo.data import LabelledImages
@@ -104,6 +105,8 @@ def test_models_of_more_samples_go_on_from_those_of_fewer() -> None:
     assert first.begun_with is None
     assert (first.learning_rate, first.annealed_over) == (3e-3, 2)
     assert (then.learning_rate, then.annealed_over) == (1e-4, 1)
+    with pytest.raises(ValueError, match="one rate for each number of samples"):
+        IWAETableConfig(epochs=((5, 2),))
     documented = IWAETableConfig(epochs=((5, 2), (50, 1)), burda_schedule=True)
     assert _recipe(documented, many).begun_with is None
     assert _recipe(documented, many).annealed_over == 0

@@ -150,25 +150,24 @@ def test_types_are_those_of_torch(operation, constant, pair) -> None:
         torch.testing.assert_close(found, expected)
 
 
-def _calls(work: Callable[[], object], word: str) -> int:
+def _calls(work: Callable[[], object], *names: str) -> int:
     seen = profile()
     with seen:
         work()
-    return sum(event.name == word for event in seen.function_events or ())
+    return sum(event.name in names for event in seen.function_events or ())
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape", "word"),
+    ("layer", "shape", "names"),
     [
-        (nn.Linear(5, 3), (2, 5), "aten::addmm"),
-        (nn.Conv2d(2, 3, 2), (2, 2, 4, 4), "aten::convolution"),
-        (nn.ConvTranspose2d(2, 3, 2), (2, 2, 4, 4), "aten::convolution"),
+        (nn.Linear(5, 3), (2, 5), ("aten::addmm", "aten::mm")),
+        (nn.Conv2d(2, 3, 2), (2, 2, 4, 4), ("aten::_convolution",)),
+        (nn.ConvTranspose2d(2, 3, 2), (2, 2, 4, 4), ("aten::_convolution",)),
     ],
     ids=["linear", "conv2d", "conv_transpose2d"],
 )
-def test_a_constant_costs_no_operation(layer, shape, word) -> None:
+def test_a_constant_costs_no_operation(layer, shape, names) -> None:
     z, v = torch.randn(2, *shape)
-    spent = _calls(lambda: jvp(layer, z, v), word)
-    assert spent <= 2  # one for the output, one for its tangent
-    assert _calls(lambda: _plain(layer, z, v), "aten::_efficientzerotensor") > 0
+    # one for the output, one for its tangent
+    assert _calls(lambda: jvp(layer, z, v), *names) == 2 < _calls(lambda: _plain(layer, z, v), *names)
     assert _calls(lambda: jvp(layer, z, v), "aten::_efficientzerotensor") == 0

@@ -19,7 +19,7 @@ _Rule = Callable[[Callable, list, int, Tensor, Tensor], Tensor]
 
 
 def jvp(f: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
-    """J(z) v, as :func:`torch.func.jvp` has it.
+    """J(z) v, as :func:`torch.func.jvp` has it, for v of the shape of z, in the shape of f(z).
 
     PyTorch gives a constant beside z, such as the weight of a layer, a tangent of zeros, and works out the shape of
     what comes of it in Python, at some tenths of a millisecond an operation; a convolution it even computes once

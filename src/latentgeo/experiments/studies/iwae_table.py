@@ -63,6 +63,13 @@ class IWAETableConfig(Config):
     num_images: int | None = 300
     likelihood_samples: int = 5000
 
+    def __post_init__(self) -> None:
+        if len(self.learning_rates) != len(self.epochs):
+            raise ValueError(
+                f"learning_rates must have one rate for each number of samples of epochs, {len(self.epochs)}, got "
+                f"{self.learning_rates}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
