@@ -10,6 +10,7 @@ from typing import Literal, cast
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from latentgeo.diagnostics import active_units, encoded, log_likelihood
 from latentgeo.experiments.criteria import Criterion
@@ -49,8 +50,9 @@ class IWAETableConfig(Config):
         learning_rates: of Adam, one for each K, from which it falls to zero by half a cosine.
         bfloat16: trains with linear maps in that precision.
         burda_schedule: every model begins with initial weights, and has the falling rates of Burda et al. instead.
-        num_images: of the test set, the first ones, binarized once; None for all.
-        likelihood_samples: a datum.
+        num_images: of the test set, evenly spaced, binarized once; None for all.
+        likelihood_samples: a datum of these.
+        control_samples: a datum of the whole test set, by which the mean over a part is corrected to that over all.
     """
 
     data: Literal["digits", "mnist"] = "mnist"
@@ -64,6 +66,7 @@ class IWAETableConfig(Config):
     burda_schedule: bool = False
     num_images: int | None = 300
     likelihood_samples: int = 5000
+    control_samples: int = 100
 
     def __post_init__(self) -> None:
         if len(self.learning_rates) != len(self.epochs):
@@ -83,10 +86,11 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Row:
-    """Of one model: log-likelihoods of the images (N,), effective sample size, active units."""
+    """Of one model: mean log-likelihood of the test images with its standard error, and more of the table."""
 
     job: _Job
-    log_likelihoods: np.ndarray
+    log_likelihood: float
+    error: float
     effective: float
     active: int
 
@@ -110,7 +114,8 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
                 "K": row.job.samples,
                 "epochs": row.job.epochs,
                 "seed": row.job.seed,
-                "log-likelihood": float(row.log_likelihoods.mean()),
+                "log-likelihood": row.log_likelihood,
+                "standard error over images": row.error,
                 "documented": documented_of.get((row.job.method, row.job.samples), ""),
                 "active units": row.active,
                 "effective sample size": row.effective,
@@ -122,19 +127,19 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
     every = [samples for samples, _ in config.epochs]
     criteria = []
     for samples in every:
-        vae, iwae, vr_max = (_images(found, method, samples) for method in _METHODS)
+        vae, iwae, vr_max = (_mean(found, method, samples) for method in _METHODS)
         documented = {method: documented_of.get((method, samples), "") for method in _METHODS}
         criteria += [
             Criterion(
                 f"K = {samples}: IWAE has a higher log-likelihood than the VAE; mean difference, nats.",
-                float((iwae - vae).mean()),
+                iwae - vae,
                 ">",
                 0.0,
                 documented=f"{documented['IWAE']} against {documented['VAE']}" if documented["VAE"] else "",
             ),
             Criterion(
                 f"K = {samples}: so has VR-max; mean difference, nats.",
-                float((vr_max - vae).mean()),
+                vr_max - vae,
                 ">",
                 0.0,
                 documented=f"{documented['VR-max']} against {documented['VAE']}" if documented["VAE"] else "",
@@ -144,7 +149,7 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
             criteria += [
                 Criterion(
                     f"K = {samples}: IWAE and VR-max are alike; absolute mean difference, nats.",
-                    abs(float((iwae - vr_max).mean())),
+                    abs(iwae - vr_max),
                     "<=",
                     _WITHIN,
                     documented="0.01",
@@ -166,9 +171,9 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
     return Findings(
         numbers={
             f"{method}, K = {samples}": {
-                "log-likelihood": float(_images(found, method, samples).mean()),
+                "log-likelihood": _mean(found, method, samples),
                 "standard error over images": float(
-                    _images(found, method, samples).std() / _images(found, method, samples).size ** 0.5
+                    np.mean([row.error for row in _of(found, method, samples)])
                 ),
                 "documented": documented_of.get((method, samples), ""),
                 "active units": _active(found, method, samples),
@@ -182,7 +187,12 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
             "from initial weights, at rates falling from 1e-3 to 1e-4, and batches of 20.",
             "VR-max is differentiated through its largest sample alone, which is the same gradient.",
             "The test set is binarized once, the training images anew in each epoch"
-            + (f"; of the former the first {config.num_images}." if config.num_images is not None else "."),
+            + (
+                f". Log-likelihoods are means over all images by {config.control_samples} samples, plus the mean of "
+                f"what {config.likelihood_samples} samples add on {config.num_images}, evenly spaced."
+                if config.num_images is not None
+                else "."
+            ),
         ),
     )
 
@@ -222,22 +232,34 @@ def _row(config: IWAETableConfig, place: Place, job: _Job) -> _Row:
     rows = load_images(config.data, "test", place).images.flatten(1)
     rows = static_binarization(rows, generator=torch.Generator().manual_seed(0)).to(place.device)
     active = int(active_units(encoded(model, rows, seed=0).means).sum())
-    estimate = log_likelihood(model, rows[: config.num_images], config.likelihood_samples, seed=0)
-    return _Row(
-        job,
-        estimate.log_likelihood.cpu().double().numpy(),
-        float(estimate.effective_sample_size.mean()),
-        active,
-    )
+    return _Row(job, *_log_likelihood(config, model, rows), active)
+
+
+def _log_likelihood(config: IWAETableConfig, model: VAE, rows: Tensor) -> tuple[float, float, float]:
+    """The mean over rows (N, features), its standard error over images, and the effective sample size.
+
+    Images differ by far more than what further samples add: with l_S that of S samples, the mean of l_5000 over all
+    images is that of l_100 over all plus that of l_5000 - l_100 over a part.
+    """
+    if config.num_images is None:
+        found = log_likelihood(model, rows, config.likelihood_samples, seed=0)
+        values, effective = found.log_likelihood.double(), found.effective_sample_size
+        return float(values.mean()), float(values.var() / len(values)) ** 0.5, float(effective.mean())
+    chosen = torch.linspace(0, len(rows) - 1, config.num_images).long()
+    found = log_likelihood(model, rows[chosen], config.likelihood_samples, seed=0)
+    every = log_likelihood(model, rows, config.control_samples, seed=0).log_likelihood.double()
+    added = found.log_likelihood.double() - every[chosen]
+    error = float(every.var() / len(every) + added.var() / len(added)) ** 0.5
+    return float(every.mean() + added.mean()), error, float(found.effective_sample_size.mean())
 
 
 def _of(found: Sequence[_Row], method: Method, samples: int) -> list[_Row]:
     return [row for row in found if row.job.method == method and row.job.samples == samples]
 
 
-def _images(found: Sequence[_Row], method: Method, samples: int) -> np.ndarray:
-    """Log-likelihoods of all images, mean over seeds."""
-    return np.mean([row.log_likelihoods for row in _of(found, method, samples)], axis=0)
+def _mean(found: Sequence[_Row], method: Method, samples: int) -> float:
+    """The log-likelihood, mean over seeds."""
+    return float(np.mean([row.log_likelihood for row in _of(found, method, samples)]))
 
 
 def _active(found: Sequence[_Row], method: Method, samples: int) -> float:
@@ -255,7 +277,7 @@ def _draw(record: Record, found: Sequence[_Row], documented: Mapping[tuple[Metho
             rows = _of(found, method, samples)
             left.plot(
                 [place] * len(rows),
-                [row.log_likelihoods.mean() for row in rows],
+                [row.log_likelihood for row in rows],
                 "o",
                 color=color,
                 label=None if j else method,
