@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from latentgeo.data import LabelledImages
 from latentgeo.experiments import Place
 from latentgeo.experiments.studies.fisher_interpolation import FisherInterpolationConfig, _pairs, _Ways
-from latentgeo.experiments.studies.iwae_table import IWAETableConfig, _Job, _recipe
+from latentgeo.experiments.studies.iwae_table import IWAETableConfig, _Job, _log_likelihood, _recipe
 from latentgeo.experiments.studies.meaningful_distances import _clearest, _Triples
 from latentgeo.experiments.studies.variance_geometry import _plane_density
 from latentgeo.experiments.trained import train_network_std, train_stochastic
@@ -110,3 +111,20 @@ def test_models_of_more_samples_go_on_from_those_of_fewer() -> None:
     documented = IWAETableConfig(epochs=((5, 2), (50, 1)), burda_schedule=True)
     assert _recipe(documented, many).begun_with is None
     assert _recipe(documented, many).annealed_over == 0
+
+
+def test_log_likelihood_of_a_part_is_corrected_to_that_of_all_images() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VAE(MLPEncoder(12, 2, hidden=(16,)), MLPDecoder(2, 12, hidden=(16,)))
+        rows = torch.cat([torch.zeros(60, 12), torch.ones(40, 12)])
+        with torch.no_grad():
+            list(model.decoder.parameters())[-1].fill_(-2.0)  # ones are unlikely
+    few = IWAETableConfig(num_images=3, likelihood_samples=400, control_samples=50)
+    every, error, _ = _log_likelihood(replace(few, num_images=None), model, rows)
+    corrected, its_error, _ = _log_likelihood(few, model, rows)
+    assert error > 0.5  # three images alone would be far off
+    assert abs(corrected - every) < 0.05 * error
+    assert its_error == pytest.approx(error, rel=0.05)
+    of_each = _log_likelihood(replace(few, num_images=len(rows)), model, rows)[0]
+    assert of_each == pytest.approx(every, abs=1e-6)
