@@ -79,6 +79,7 @@ def study(config: GraphicalModelsConfig, place: Place, record: Record) -> Findin
             latents=config.latents,
             posterior=family,
             diagonal_epochs=config.diagonal_epochs,
+            annealed_over=config.epochs,
             seed=seed,
         )
         for family in _FAMILIES

@@ -21,7 +21,7 @@ from latentgeo.training import ELBO, Renyi
 from latentgeo.training.importance import Backward
 
 NOT_WRITTEN = (
-    "The paper names neither batches nor the rate of Adam: 100 and 1e-3 on MNIST here.",
+    "The paper names neither batches nor the rate of Adam; those of the settings are ours.",
     "Grey levels are taken as they are.",
     "The bound of order 1 is trained with its divergence in closed form and one sample.",
 )
@@ -63,7 +63,8 @@ class PaperModel:
         alpha: order of the bound.
         activation: of hidden layers.
         posterior: its family.
-        diagonal_epochs: of training as a diagonal one before, after which its rate falls to zero; 0 for neither.
+        diagonal_epochs: of training as a diagonal one before, at a constant rate.
+        annealed_over: epochs over which its rate falls to zero; 0 keeps it.
     """
 
     config: PaperConfig
@@ -74,6 +75,7 @@ class PaperModel:
     activation: Literal["relu", "elu"] = "relu"
     posterior: Literal["diagonal", "chain", "grid"] = "diagonal"
     diagonal_epochs: int = 0
+    annealed_over: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", self.place.alone)
@@ -92,12 +94,13 @@ class PaperModel:
             epochs=config.epochs,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
+            annealed_over=self.annealed_over,
             seed=self.seed,
         )
         if not self.diagonal_epochs:
             return recipe
-        before = replace(recipe, posterior="diagonal", epochs=self.diagonal_epochs)
-        return replace(recipe, begun_with=before, annealed_over=config.epochs)
+        before = replace(recipe, posterior="diagonal", epochs=self.diagonal_epochs, annealed_over=0)
+        return replace(recipe, begun_with=before)
 
     def train(self) -> VAE:
         """The trained model."""

@@ -32,11 +32,13 @@ class PosteriorSamplesConfig(PaperConfig):
 
     Attributes:
         models: dimension k and activation of each.
-        looked_at: epochs; the last one ends the training, whatever `epochs`, and the first are shared with others.
+        looked_at: epochs; the last one ends the training, whatever `epochs`.
+        learning_rate: of Adam, from which it falls to zero by half a cosine until the last of them.
     """
 
     models: tuple[tuple[int, Literal["relu", "elu"]], ...] = ((20, "relu"), (30, "relu"), (30, "elu"))
-    looked_at: tuple[int, ...] = (10, 40)
+    looked_at: tuple[int, ...] = (10, 100)
+    learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,14 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
     """Compares the spectra of means and samples of each model."""
     load_images(config.data, "test", place)
     models = [
-        PaperModel(config=config, place=place, latents=k, activation=activation, seed=seed)
+        PaperModel(
+            config=config,
+            place=place,
+            latents=k,
+            activation=activation,
+            annealed_over=config.looked_at[-1],
+            seed=seed,
+        )
         for k, activation in config.models
         for seed in config.seeds
     ]
@@ -152,7 +161,11 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
                 documented="inactive components are close to 0",
             ),
         ),
-        deviations=(*NOT_WRITTEN, f"The slides name no epochs: {config.looked_at[-1]} here."),
+        deviations=(
+            *NOT_WRITTEN,
+            f"The slides name no epochs: {config.looked_at[-1]} here, at rates that fall from "
+            f"{config.learning_rate:g} to zero.",
+        ),
     )
 
 
