@@ -73,9 +73,8 @@ def test_slope_is_the_exponent_and_calls_are_taken_in_turns() -> None:
     runs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
     cpu = torch.device("cpu")
     assert interleaved(runs, 3, cpu, least=0).keys() == runs.keys()
-    assert (
-        calls == ["a", "b"] * 2 + ["a", "a", "b", "b"] * 3
-    )  # two turns to warm up, then one call before each
+    warming_up, turn = ["a", "b"] * 2, ["a", "a", "b", "b"]  # in a turn the first call is not counted
+    assert calls == warming_up + turn * 3
     calls.clear()
     interleaved(runs, 3, cpu, least=0, most=0)  # all of it slow
     assert calls == ["a", "b"] * 2

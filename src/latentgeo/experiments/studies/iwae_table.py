@@ -26,6 +26,7 @@ from latentgeo.training import IWAE, Renyi, static_binarization
 Method = Literal["VAE", "IWAE", "VR-max"]
 
 _METHODS: tuple[Method, ...] = ("VAE", "IWAE", "VR-max")
+_COMPARED: tuple[tuple[Method, Method], ...] = (("IWAE", "VAE"), ("VR-max", "VAE"), ("IWAE", "VR-max"))
 _DOCUMENTED: Mapping[tuple[Method, int], str] = {
     ("VAE", 5): "-86.47",
     ("VAE", 50): "-86.35",
@@ -85,12 +86,39 @@ class _Job:
 
 
 @dataclass(frozen=True)
+class _LogLikelihood:
+    """Of the test images: by few samples, all of them (N,), and what many samples add on a part of them (n,).
+
+    Images differ by far more than what samples add, and alike for all models: the mean over all images is the sum of
+    both means, and a difference of models has a smaller error than either.
+    """
+
+    every: np.ndarray
+    added: np.ndarray
+
+    def __sub__(self, other: _LogLikelihood) -> _LogLikelihood:
+        return _LogLikelihood(self.every - other.every, self.added - other.added)
+
+    @property
+    def mean(self) -> float:
+        return float(self.every.mean() + self.added.mean())
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean over images."""
+        return float(np.sqrt(sum(x.var(ddof=1) / x.size for x in (self.every, self.added))))
+
+    def numbers(self) -> dict[str, float]:
+        """As the result has them."""
+        return {"log-likelihood": self.mean, "standard error over images": self.error}
+
+
+@dataclass(frozen=True)
 class _Row:
-    """Of one model: mean log-likelihood of the test images with its standard error, and more of the table."""
+    """Of one model: what the table says of it."""
 
     job: _Job
-    log_likelihood: float
-    error: float
+    log_likelihood: _LogLikelihood
     effective: float
     active: int
 
@@ -114,8 +142,7 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
                 "K": row.job.samples,
                 "epochs": row.job.epochs,
                 "seed": row.job.seed,
-                "log-likelihood": row.log_likelihood,
-                "standard error over images": row.error,
+                **row.log_likelihood.numbers(),
                 "documented": documented_of.get((row.job.method, row.job.samples), ""),
                 "active units": row.active,
                 "effective sample size": row.effective,
@@ -127,19 +154,19 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
     every = [samples for samples, _ in config.epochs]
     criteria = []
     for samples in every:
-        vae, iwae, vr_max = (_mean(found, method, samples) for method in _METHODS)
+        vae, iwae, vr_max = (_over_seeds(found, method, samples) for method in _METHODS)
         documented = {method: documented_of.get((method, samples), "") for method in _METHODS}
         criteria += [
             Criterion(
                 f"K = {samples}: IWAE has a higher log-likelihood than the VAE; mean difference, nats.",
-                iwae - vae,
+                (iwae - vae).mean,
                 ">",
                 0.0,
                 documented=f"{documented['IWAE']} against {documented['VAE']}" if documented["VAE"] else "",
             ),
             Criterion(
                 f"K = {samples}: so has VR-max; mean difference, nats.",
-                vr_max - vae,
+                (vr_max - vae).mean,
                 ">",
                 0.0,
                 documented=f"{documented['VR-max']} against {documented['VAE']}" if documented["VAE"] else "",
@@ -149,7 +176,7 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
             criteria += [
                 Criterion(
                     f"K = {samples}: IWAE and VR-max are alike; absolute mean difference, nats.",
-                    abs(iwae - vr_max),
+                    abs((iwae - vr_max).mean),
                     "<=",
                     _WITHIN,
                     documented="0.01",
@@ -171,15 +198,19 @@ def study(config: IWAETableConfig, place: Place, record: Record) -> Findings:
     return Findings(
         numbers={
             f"{method}, K = {samples}": {
-                "log-likelihood": _mean(found, method, samples),
-                "standard error over images": float(
-                    np.mean([row.error for row in _of(found, method, samples)])
-                ),
+                **_over_seeds(found, method, samples).numbers(),
                 "documented": documented_of.get((method, samples), ""),
                 "active units": _active(found, method, samples),
             }
             for samples in every
             for method in _METHODS
+        }
+        | {
+            f"{one} - {other}, K = {samples}": (
+                _over_seeds(found, one, samples) - _over_seeds(found, other, samples)
+            ).numbers()
+            for samples in every
+            for one, other in _COMPARED
         },
         criteria=tuple(criteria),
         deviations=(
@@ -235,31 +266,28 @@ def _row(config: IWAETableConfig, place: Place, job: _Job) -> _Row:
     return _Row(job, *_log_likelihood(config, model, rows), active)
 
 
-def _log_likelihood(config: IWAETableConfig, model: VAE, rows: Tensor) -> tuple[float, float, float]:
-    """The mean over rows (N, features), its standard error over images, and the effective sample size.
-
-    Images differ by far more than what further samples add: with l_S that of S samples, the mean of l_5000 over all
-    images is that of l_100 over all plus that of l_5000 - l_100 over a part.
-    """
-    if config.num_images is None:
-        found = log_likelihood(model, rows, config.likelihood_samples, seed=0)
-        values, effective = found.log_likelihood.double(), found.effective_sample_size
-        return float(values.mean()), float(values.var() / len(values)) ** 0.5, float(effective.mean())
-    chosen = torch.linspace(0, len(rows) - 1, config.num_images).long()
-    found = log_likelihood(model, rows[chosen], config.likelihood_samples, seed=0)
-    every = log_likelihood(model, rows, config.control_samples, seed=0).log_likelihood.double()
-    added = found.log_likelihood.double() - every[chosen]
-    error = float(every.var() / len(every) + added.var() / len(added)) ** 0.5
-    return float(every.mean() + added.mean()), error, float(found.effective_sample_size.mean())
+def _log_likelihood(config: IWAETableConfig, model: VAE, rows: Tensor) -> tuple[_LogLikelihood, float]:
+    """Of rows (N, features), and the effective sample size."""
+    chosen = torch.arange(len(rows))
+    if config.num_images is not None:
+        chosen = torch.linspace(0, len(rows) - 1, config.num_images).long()
+    many = log_likelihood(model, rows[chosen], config.likelihood_samples, seed=0)
+    fine = many.log_likelihood.cpu().double().numpy()
+    every = fine
+    if config.num_images is not None:
+        few = log_likelihood(model, rows, config.control_samples, seed=0)
+        every = few.log_likelihood.cpu().double().numpy()
+    return _LogLikelihood(every, fine - every[chosen.numpy()]), float(many.effective_sample_size.mean())
 
 
 def _of(found: Sequence[_Row], method: Method, samples: int) -> list[_Row]:
     return [row for row in found if row.job.method == method and row.job.samples == samples]
 
 
-def _mean(found: Sequence[_Row], method: Method, samples: int) -> float:
-    """The log-likelihood, mean over seeds."""
-    return float(np.mean([row.log_likelihood for row in _of(found, method, samples)]))
+def _over_seeds(found: Sequence[_Row], method: Method, samples: int) -> _LogLikelihood:
+    """The mean over seeds, of every image."""
+    each = [row.log_likelihood for row in _of(found, method, samples)]
+    return _LogLikelihood(np.mean([x.every for x in each], axis=0), np.mean([x.added for x in each], axis=0))
 
 
 def _active(found: Sequence[_Row], method: Method, samples: int) -> float:
@@ -277,7 +305,7 @@ def _draw(record: Record, found: Sequence[_Row], documented: Mapping[tuple[Metho
             rows = _of(found, method, samples)
             left.plot(
                 [place] * len(rows),
-                [row.log_likelihood for row in rows],
+                [row.log_likelihood.mean for row in rows],
                 "o",
                 color=color,
                 label=None if j else method,
