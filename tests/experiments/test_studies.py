@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from latentgeo.data import LabelledImages
+from latentgeo.diagnostics import EncodedData
 from latentgeo.experiments import Place
 from latentgeo.experiments.studies.fisher_interpolation import FisherInterpolationConfig, _pairs, _Ways
 from latentgeo.experiments.studies.iwae_table import IWAETableConfig, _Job, _log_likelihood, _recipe
 from latentgeo.experiments.studies.meaningful_distances import _clearest, _Triples
+from latentgeo.experiments.studies.posterior_samples_pca import _expected_eigenvalues
 from latentgeo.experiments.studies.variance_geometry import _plane_density
 from latentgeo.experiments.trained import train_network_std, train_stochastic
 from latentgeo.models import VAE, MLPDecoder, MLPEncoder
 from latentgeo.plots.plane import cells
-from latentgeo.training.rbf_vae import RBFVAEConfig
+from latentgeo.training.rbf_vae import RBFVAEConfig, rbf_vae
 
 
 def test_network_for_the_deviation_keeps_the_mean_and_comes_back_from_the_cache(tmp_path: Path) -> None:
@@ -34,6 +36,20 @@ def test_network_for_the_deviation_keeps_the_mean_and_comes_back_from_the_cache(
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_a_standard_deviation_that_is_given_is_not_learned_and_changes_the_mean(tmp_path: Path) -> None:
+    images = torch.rand(40, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    learned = RBFVAEConfig(epochs=3, batch_size=10, num_centers=4)
+    given = replace(learned, std=0.5)
+    untrained = rbf_vae(9, std=given.std)
+    assert not any(name.startswith("variance") for name, _ in untrained.named_parameters())
+    assert torch.equal(untrained.decode(torch.zeros(5, 2)).stddev, torch.full((5, 9), 0.5))
+    place, z = Place(cache=tmp_path), torch.zeros(1, 2)
+    other, once, again = (train_stochastic(c, images, place, seed=1) for c in (learned, given, given))
+    assert torch.equal(once.decode(z).mean, again.decode(z).mean)
+    assert torch.equal(once.decode(z).stddev, again.decode(z).stddev)
+    assert not torch.allclose(once.decode(z).mean, other.decode(z).mean)
+
+
 def test_density_of_two_outputs_integrates_to_one_and_has_the_moments_of_samples() -> None:
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
@@ -47,6 +63,18 @@ def test_density_of_two_outputs_integrates_to_one_and_has_the_moments_of_samples
     share = _plane_density(model, points).exp() * (side / 15) ** 2
     torch.testing.assert_close(share.sum(), torch.ones_like(share.sum()), rtol=1e-3, atol=0)
     torch.testing.assert_close(share @ points, middle, rtol=0, atol=float(5 * x.std() / 20_000**0.5))
+
+
+def test_expected_eigenvalues_of_samples_are_those_of_many_draws() -> None:
+    generator = torch.Generator().manual_seed(0)
+    means = torch.randn(50, 3, generator=generator) @ torch.randn(3, 3, generator=generator)
+    variances = torch.rand(50, 3, generator=generator)
+    draws = means + variances.sqrt() * torch.randn(20_000, 50, 3, generator=generator)
+    found = _expected_eigenvalues(EncodedData(means, variances, draws[0]))
+    # the same points again and again: n - 1 in place of n is for the 50, not for the draws
+    within = draws.flatten(0, 1).double().T.cov(correction=0) + means.double().T.cov() / 50
+    assert (np.diff(found) < 0).all()
+    np.testing.assert_allclose(found, torch.linalg.eigvalsh(within).flip(0), rtol=5e-3)
 
 
 def test_triples_are_those_of_three_loops() -> None:

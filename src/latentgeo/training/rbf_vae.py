@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentgeo.models import VAE, MLPDecoder, MLPEncoder, RBFPrecision
+from latentgeo.models import VAE, ConstantStd, MLPDecoder, MLPEncoder, RBFPrecision
 from latentgeo.training import fit, fit_precision
 
 HIDDEN = (64, 32)  # of the encoder; the decoder mirrors them
@@ -19,12 +19,13 @@ class RBFVAEConfig:
     """How the model is trained.
 
     Attributes:
-        epochs: passes over the data with one learnable standard deviation for all outputs.
+        epochs: passes over the data with one standard deviation for all outputs, before the precision is fitted.
         batch_size: rows a step.
         learning_rate: of Adam.
         weight_decay: the L2 penalty.
         num_centers: radial basis functions of the precision.
         a: their width in units of the extents of their clusters.
+        std: that standard deviation, in grey levels; None learns it.
     """
 
     epochs: int
@@ -33,19 +34,22 @@ class RBFVAEConfig:
     weight_decay: float = 1e-5
     num_centers: int = 64
     a: float = 2.0
+    std: float | None = None
 
 
-def rbf_vae(features: int, num_centers: int | None = None) -> VAE:
+def rbf_vae(features: int, num_centers: int | None = None, *, std: float | None = None) -> VAE:
     """The model before it is trained: tanh networks 64-32 and 32-64, two latents, means through a sigmoid.
 
     Args:
         features: D.
         num_centers: of the RBF precision, for a model that is going to be loaded; None for a constant variance.
+        std: the standard deviation of that; None for one to be learned.
     """
     model = VAE(
         MLPEncoder(features, 2, hidden=HIDDEN, activation=nn.Tanh),
         MLPDecoder(2, features, hidden=HIDDEN[::-1], activation=nn.Tanh, output_activation=nn.Sigmoid),
         likelihood="gaussian",
+        variance=None if std is None else ConstantStd(std, learnable=False),
     )
     if num_centers is not None:
         centers, bandwidths = torch.zeros(num_centers, 2), torch.ones(num_centers)
@@ -74,7 +78,7 @@ def train_rbf_vae(
     features = images.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = rbf_vae(features)
+        model = rbf_vae(features, std=config.std)
     model.to(device)
     adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     history = fit(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from latentgeo.diagnostics import active_units, encoded, latent_correlation, pca_spectrum
+from latentgeo.diagnostics import EncodedData, active_units, encoded, latent_correlation, pca_spectrum
 from latentgeo.experiments.criteria import Criterion
 from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Experiment, Findings, Place
@@ -37,18 +37,24 @@ class PosteriorSamplesConfig(PaperConfig):
     """
 
     models: tuple[tuple[int, Literal["relu", "elu"]], ...] = ((20, "relu"), (30, "relu"), (30, "elu"))
-    looked_at: tuple[int, ...] = (10, 100)
+    looked_at: tuple[int, ...] = (10, 200)
     learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True)
 class _Latents:
-    """Of the test set: eigenvalues of the posterior means and of samples (k,), and the means (N, k)."""
+    """Of the test set: eigenvalues of the posterior means and of samples (k,), and the means (N, k).
+
+    Beside them those of the covariance that samples have in expectation, of the test and of the training set: what
+    drawing adds to the largest, and what does not generalize.
+    """
 
     model: PaperModel
     epochs: int
     of_means: np.ndarray
     of_samples: np.ndarray
+    expected: np.ndarray
+    expected_in_training: np.ndarray
     means: torch.Tensor
 
     @property
@@ -98,6 +104,8 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
                 "component": i + 1,
                 "of means": float(some.of_means[i]),
                 "of samples": float(some.of_samples[i]),
+                "of samples, in expectation": float(some.expected[i]),
+                "the same, of training images": float(some.expected_in_training[i]),
             }
             for stages in along
             for some in stages
@@ -128,7 +136,9 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
     return Findings(
         numbers={
             f"{some.name}, seed {some.model.seed}, {some.epochs} epochs": {
-                "eigenvalues of samples": [float(some.of_samples.min()), float(some.of_samples.max())],
+                "eigenvalues of samples": _range(some.of_samples),
+                "the same, in expectation": _range(some.expected),
+                "the same, of training images": _range(some.expected_in_training),
                 "informative components": int((some.of_means > _THRESHOLD).sum()),
                 "active units": int(some.active.sum()),
                 "mean of an inactive latent, largest": some.largest_offset,
@@ -171,14 +181,25 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
 
 def _latents(config: PosteriorSamplesConfig, model: PaperModel) -> list[_Latents]:
     """At every stage."""
-    rows, found = model.rows("test"), []
+    test, training, found = model.rows("test"), model.rows("train"), []
     for epochs, vae in zip(config.looked_at, model.train_along(config.looked_at), strict=True):
-        codes = encoded(vae, rows, seed=model.seed)
+        codes, trained = (encoded(vae, rows, seed=model.seed) for rows in (test, training))
         of_means, of_samples = (
             pca_spectrum(x).eigenvalues.cpu().numpy() for x in (codes.means, codes.samples)
         )
-        found.append(_Latents(model, epochs, of_means, of_samples, codes.means.cpu()))
+        expected = (_expected_eigenvalues(some) for some in (codes, trained))
+        found.append(_Latents(model, epochs, of_means, of_samples, *expected, means=codes.means.cpu()))
     return found
+
+
+def _expected_eigenvalues(codes: EncodedData) -> np.ndarray:
+    """Of cov(μ) + E[diag σ²], the covariance of samples, without drawing them; falling (k,)."""
+    covariance = codes.means.double().T.cov() + codes.variances.double().mean(0).diag()
+    return torch.linalg.eigvalsh(covariance).flip(0).cpu().numpy()
+
+
+def _range(values: np.ndarray) -> list[float]:
+    return [float(values.min()), float(values.max())]
 
 
 def _draw_spectra(record: Record, shown: Sequence[_Latents]) -> None:
