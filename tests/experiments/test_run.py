@@ -31,7 +31,8 @@ from latentgeo.experiments import (
 )
 from latentgeo.experiments.experiment import starting_at
 from latentgeo.experiments.jobs import connected, run_jobs
-from latentgeo.experiments.trained import Recipe, train, train_along
+from latentgeo.experiments.trained import Recipe, train, train_along, train_stochastic
+from latentgeo.training.rbf_vae import RBFVAEConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +288,22 @@ def test_recipe_names_what_differs_from_its_defaults() -> None:
     recipe = Recipe(latents=2, epochs=3, begun_with=Recipe(latents=2, epochs=1, seed=4))
     assert repr(recipe) == "Recipe(latents=2, epochs=3, begun_with=Recipe(latents=2, epochs=1, seed=4))"
     assert eval(repr(recipe), {"Recipe": Recipe}) == recipe
+
+
+def test_a_new_setting_leaves_a_stochastic_model_where_it_is_kept(tmp_path: Path) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Newer(RBFVAEConfig):
+        new: int = 0
+
+    Newer.__name__ = RBFVAEConfig.__name__
+    images = torch.rand(40, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    of_now = RBFVAEConfig(epochs=1, batch_size=10, num_centers=4)
+    later = Newer(epochs=1, batch_size=10, num_centers=4)
+    kept = []
+    for config in (of_now, later, dataclasses.replace(later, new=1)):
+        train_stochastic(config, images, place(tmp_path), seed=0)
+        kept.append(len(list((tmp_path / "cache" / "models").iterdir())))
+    assert kept == [1, 1, 2]
 
 
 def test_training_in_bfloat16_differs_by_its_rounding(tmp_path: Path) -> None:

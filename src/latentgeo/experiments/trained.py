@@ -97,10 +97,7 @@ class Recipe:
     seed: int = 0
 
     def __repr__(self) -> str:
-        values = [
-            (field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self)
-        ]
-        return f"Recipe({', '.join(f'{name}={value!r}' for name, value, usual in values if value != usual)})"
+        return _unusual(self)
 
 
 @dataclass(frozen=True)
@@ -232,7 +229,7 @@ def train_stochastic(
         The model in eval mode, on the device.
     """
     rows, device = images.flatten(1), torch.device(place.device)
-    file = place.cache / "models" / _key(f"{config!r} seed {seed}", rows, None) / "rbf.safetensors"
+    file = place.cache / "models" / _key(f"{_unusual(config)} seed {seed}", rows, None) / "rbf.safetensors"
     if file.exists():
         model = rbf_vae(rows.shape[1], config.num_centers)
         load_checkpoint(file, model)
@@ -267,7 +264,9 @@ def train_network_std(
     model.variance = variance.to(place.device)
     model.encoder.requires_grad_(False)
     model.decoder.requires_grad_(False)
-    folder = place.cache / "models" / _key(f"{config!r} seed {seed} network above {min_std}", rows, None)
+    folder = (
+        place.cache / "models" / _key(f"{_unusual(config)} seed {seed} network above {min_std}", rows, None)
+    )
     fit(
         model,
         rows,
@@ -303,6 +302,15 @@ def _schedule(recipe: Recipe) -> Schedule | None:
 def _taken(recipe: Recipe, images: Tensor) -> Tensor:
     """Images as the network takes them: a perceptron wants rows of pixels."""
     return images.flatten(1) if recipe.network == "mlp" else images
+
+
+def _unusual(settings: Recipe | RBFVAEConfig) -> str:
+    """Settings by those that are not the default ones: a new one leaves models where they are kept."""
+    values = [
+        (field.name, getattr(settings, field.name), field.default) for field in dataclasses.fields(settings)
+    ]
+    named = ", ".join(f"{name}={value!r}" for name, value, usual in values if value != usual)
+    return f"{type(settings).__name__}({named})"
 
 
 def _key(recipe: object, data: Tensor, validation: Tensor | None) -> str:

@@ -105,7 +105,7 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
                 "of means": float(some.of_means[i]),
                 "of samples": float(some.of_samples[i]),
                 "of samples, in expectation": float(some.expected[i]),
-                "the same, of training images": float(some.expected_in_training[i]),
+                "of samples, in expectation, training images": float(some.expected_in_training[i]),
             }
             for stages in along
             for some in stages
@@ -138,7 +138,7 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
             f"{some.name}, seed {some.model.seed}, {some.epochs} epochs": {
                 "eigenvalues of samples": _range(some.of_samples),
                 "the same, in expectation": _range(some.expected),
-                "the same, of training images": _range(some.expected_in_training),
+                "the same, in expectation, training images": _range(some.expected_in_training),
                 "informative components": int((some.of_means > _THRESHOLD).sum()),
                 "active units": int(some.active.sum()),
                 "mean of an inactive latent, largest": some.largest_offset,
