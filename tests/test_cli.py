@@ -95,7 +95,14 @@ def test_a_folder_that_cannot_be_made_ends_with_two(tmp_path, capsys):
 def test_ctrl_c_ends_with_130_and_tells_what_was_kept(runs, tmp_path, capsys):
     runs.ending = KeyboardInterrupt()
     assert cli.main(["demo", "--out", str(tmp_path)]) == 130
-    assert f"Interrupted in demo; figures are in {tmp_path}" in capsys.readouterr().err
+    assert f"Interrupted in demo; what was finished is in {tmp_path}" in capsys.readouterr().err
+
+
+def test_all_is_a_name_among_others(runs, tmp_path):
+    names = [e.name for e in cli.EXPERIMENTS]
+    assert cli.main(["run", names[-1], "all", "--preset", "quick", "--out", str(tmp_path)]) == 0
+    assert [out.name for _, _, out in runs.calls] == [names[-1], *names[:-1]]
+    assert cli.main(["run", "all", "flying", "--out", str(tmp_path)]) == 2
 
 
 def test_list_names_every_experiment_in_a_line(capsys):

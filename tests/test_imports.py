@@ -17,12 +17,13 @@ MODULES = sorted(ROOT.rglob("*.py"))
 _NUMERICAL = {"metrics", "geometry", "geodesics", "gaussians", "statistics"}
 _MODELLING = {"models", "training", "diagnostics", "data"}
 ALLOWED: dict[str, set[str]] = {
-    "metrics": set(),
+    "eval_mode": set(),
+    "metrics": {"eval_mode"},
     "geometry": {"metrics"},
     "geodesics": {"metrics", "geometry"},
     "gaussians": {"metrics", "geometry", "geodesics"},
     "statistics": {"metrics", "geometry", "geodesics", "gaussians"},
-    **dict.fromkeys(_MODELLING, _MODELLING),
+    **dict.fromkeys(_MODELLING, _MODELLING | {"eval_mode"}),
     "plots": _NUMERICAL | _MODELLING,
     "experiments": _NUMERICAL | _MODELLING | {"plots", ""},
     "explorer": _NUMERICAL | _MODELLING | {"plots", "experiments"},

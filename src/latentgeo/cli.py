@@ -193,7 +193,7 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     named = {experiment.name: experiment for experiment in EXPERIMENTS}
-    wanted = list(named) if arguments.names == ["all"] else list(dict.fromkeys(arguments.names))
+    wanted = list(dict.fromkeys(n for name in arguments.names for n in (named if name == "all" else [name])))
     for name in wanted:
         if name not in named:
             near = difflib.get_close_matches(name, named, n=1, cutoff=0.0)
@@ -243,7 +243,8 @@ def _run_all(
             return _refuse(f"--out: {error}")
         except KeyboardInterrupt:
             print(
-                f"\nInterrupted in {experiment.name}; figures are in {out}, and trained models go on in the next run",
+                f"\nInterrupted in {experiment.name}; what was finished is in {arguments.out}, and the same command "
+                "goes on from there",
                 file=sys.stderr,
             )
             return _INTERRUPTED

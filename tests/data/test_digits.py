@@ -26,3 +26,12 @@ def test_too_few_of_a_class_are_refused():
         load_digits().of_classes((3,), per_class=500)
     with pytest.raises(ValueError, match="images of 11, got 0"):
         load_digits().of_classes((11,))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="classes: expected at least one, got none"):
+        load_digits().of_classes(())
+    for count in (0, 2.5):
+        with pytest.raises(ValueError, match=f"per_class: expected a positive integer or None, got {count}"):
+            load_digits().of_classes((0,), per_class=count)

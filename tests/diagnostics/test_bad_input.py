@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Normal
+from torch.distributions import Independent, Normal
 
 from diagnostics.linear_gaussian import LinearGaussian
 from latentgeo.diagnostics import (
@@ -100,6 +100,55 @@ def test_a_model_that_is_random_in_training_mode_is_refused(layer):
     assert log_likelihood(vae.eval(), X, 3, seed=0)[0].shape == (4,)
 
 
+class Attention(nn.Module):
+    """Its dropout is an attribute of the layer, not a layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(2, 1, dropout=0.5, batch_first=True)
+
+    def forward(self, z):
+        return self.attention(z[:, None], z[:, None], z[:, None])[0][:, 0]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Dropout(), torch.jit.script(nn.Sequential(nn.Dropout())), Attention()],
+    ids=["closure", "script", "attention"],
+)
+def test_layers_in_training_mode_are_found_within_functions(layer):
+    layer.train()
+    model = SimpleNamespace(encode=lambda x: Normal(x[:, :2], 1.0), decode=lambda z: Normal(layer(z), 1.0))
+    with pytest.raises(ValueError, match=r"model: expected eval mode, got a .* in training mode"):
+        log_likelihood(model, X.float(), 3)
+    with pytest.raises(ValueError, match=r"decode: expected eval mode"):
+        latent_traversal(lambda z: layer(z), torch.zeros(2), [0], [1.0])
+    layer.eval()
+    assert log_likelihood(model, X[:, :2].float(), 3, seed=0)[0].shape == (4,)
+
+
+def test_distributions_that_take_the_batch_for_an_event_are_refused():
+    part = {"encode": lambda x: Normal(x, 1.0), "decode": lambda z: Normal(z, 1.0)}
+    for name, call in (("encode", r"encode\(x\)"), ("decode", r"decode\(z\)")):
+        swallowed = part | {name: lambda z: Independent(Normal(z, 1.0), 2)}
+        with pytest.raises(ValueError, match=rf"model: expected {call} .* begins with \d+.*batch shape \(\)"):
+            log_likelihood(SimpleNamespace(**swallowed), X, 3)
+
+
+def test_images_in_another_order_of_dimensions_are_refused():
+    model = SimpleNamespace(
+        encode=lambda x: Normal(x.flatten(1), 1.0), decode=lambda z: Normal(z.unflatten(1, (3, 2, 4)), 1.0)
+    )
+    with pytest.raises(ValueError, match=r"x: .*decoder's output, \(\d+, 3, 2, 4\), got \(\d+, 2, 4, 3\)"):
+        log_likelihood(model, torch.zeros(5, 2, 4, 3), 3)
+
+
+def test_codes_without_a_row_for_each_datum_are_refused():
+    model = SimpleNamespace(encode=lambda x: x[:2], decode=lambda z: z)
+    with pytest.raises(ValueError, match=r"model: expected 4 latents of shape \(N, d\), got \(2, 3\)"):
+        reconstruction_gain(model, X)
+
+
 @pytest.mark.parametrize("function", [active_units, pca_spectrum, latent_correlation])
 def test_latents_are_checked(function):
     with pytest.raises(TypeError, match=r"(means|x): expected a torch tensor \(\.\.\., N, d\), got ndarray"):
@@ -170,7 +219,10 @@ def test_features_and_labels_are_checked(arguments, error, message):
     ("arguments", "error", "message"),
     [
         ({"z": torch.tensor([1, 2])}, TypeError, r"z: expected floating"),
-        ({"dims": []}, ValueError, r"dims: expected latents from -2 to 1, got \[\]"),
+        ({"dims": []}, ValueError, r"dims: expected a sequence of integers from -2 to 1, got \[\]"),
+        ({"dims": [1.7]}, ValueError, r"dims: expected .* integers from -2 to 1, got \[1\.7\]"),
+        ({"dims": [True, False]}, ValueError, r"dims: .*got \[True, False\]"),
+        ({"dims": 0}, ValueError, "dims: .*got 0"),
         ({"dims": [0, 2]}, ValueError, r"dims: .*got \[0, 2\]"),
         ({"values": [float("nan")]}, ValueError, "values: expected finite"),
         ({"values": torch.ones(2, 2)}, ValueError, r"values: expected shape \(V,\)"),

@@ -61,6 +61,7 @@ def test_is_least_at_the_stationary_variance(ratio):
 
     found = minimize_scalar(divergence, bracket=(-16.0, 0.0), tol=1e-12)
     minimum = stationary_variance(torch.tensor(ratio, dtype=torch.float64))
+    torch.testing.assert_close(stationary_variance(ratio), minimum.float())
     assert math.exp(found.x) == pytest.approx(float(minimum), rel=1e-6, abs=1e-6)
     assert found.fun == pytest.approx(0.5 * math.log1p(ratio**-2), rel=1e-6, abs=1e-12)
     assert float(minimum) == pytest.approx(ratio**2 / (1 + ratio**2), rel=1e-12)

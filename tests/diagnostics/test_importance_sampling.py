@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, Uniform
 
 from diagnostics.linear_gaussian import LinearGaussian
-from latentgeo.diagnostics import importance_sampling, log_likelihood
+from latentgeo.diagnostics import importance_sampling, log_likelihood, scores
 from latentgeo.models import VAE, MLPDecoder, MLPEncoder
 
 
@@ -71,7 +71,8 @@ def test_of_a_curved_decoder_agrees_with_quadrature_over_the_latent(likelihood):
 def test_in_one_pass_is_what_all_weights_together_give(monkeypatch):
     model, num_samples = LinearGaussian.random(2, 3, stretch=3.0), 101
     x = model.sample(1)
-    monkeypatch.setattr(importance_sampling, "LATENT_ROWS", 8)
+    for module in (importance_sampling, scores):
+        monkeypatch.setattr(module, "LATENT_ROWS", 8)
     estimate, effective = log_likelihood(model, x, num_samples, seed=0)
     z = torch.cat(model.decoded)
     assert len(model.decoded) == 13
@@ -200,6 +201,49 @@ def test_latents_may_be_maps_of_features():
     )
     x = torch.randn(3, 4)
     torch.testing.assert_close(log_likelihood(maps, x, 20, seed=0), log_likelihood(flat, x, 20, seed=0))
+
+
+def test_large_latents_are_drawn_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(scores, "_LATENT_BYTES", 2**16)
+    drawn = []
+
+    class Noted(Normal):
+        def sample(self, sample_shape):
+            drawn.append(sample_shape.numel() * self.loc.numel())
+            return super().sample(sample_shape)
+
+    model = SimpleNamespace(
+        encode=lambda x: Noted(torch.zeros(len(x), 4, 8, 8), 1.0), decode=lambda z: Normal(z[:, 0, 0], 1.0)
+    )
+    log_likelihood(model, torch.zeros(3, 8), 100, seed=0)
+    assert 2**15 < max(drawn) * 4 <= 2**16
+    assert sum(drawn) == 3 * 100 * 4 * 8 * 8
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_sums_of_half_precision_run_in_single(independent):
+    """100,000 pixels of log-density near -1 each: their sum is beyond 65,504, the largest number of float16."""
+    pixels = 100_000
+    model = SimpleNamespace(
+        encode=lambda x: Normal(x[:, :2] * 0, 1.0),
+        decode=lambda z: Independent(Normal(z[:, :1].expand(-1, pixels) * 0, 1.0), int(independent)),
+    )
+    estimate, effective = log_likelihood(model, torch.zeros(1, pixels, dtype=torch.half), 4, seed=0)
+    assert effective == 4
+    assert estimate == -torch.inf  # in the dtype of the data
+    means = {"dtype": torch.bfloat16, "generator": torch.Generator().manual_seed(0)}
+    x, weight = torch.randn(3, 784, **means), 0.02 * torch.randn(2, 784, **means)
+
+    def found(dtype):
+        likelihood = SimpleNamespace(
+            encode=lambda x: Normal(x[:, :2] * 0, 0.3),
+            decode=lambda z: Independent(
+                Normal((z @ weight).to(dtype), torch.ones((), dtype=dtype)), int(independent)
+            ),
+        )
+        return log_likelihood(likelihood, x, 500, seed=0).effective_sample_size
+
+    torch.testing.assert_close(found(torch.bfloat16), found(torch.float64), rtol=0.1, atol=0)
 
 
 def test_a_model_may_bring_its_prior():

@@ -46,3 +46,9 @@ def test_arrays_are_as_good_as_tensors_and_classes_need_no_order():
     assert linear_separability(x.numpy(), labels.numpy(), y.numpy(), truth.numpy()) == expected
     assert linear_separability(x, 7 - 4 * labels, y, 7 - 4 * truth) == expected
     assert linear_separability(x, labels.bool(), y, truth.bool()) == expected
+
+
+def test_features_may_be_in_half_precision():
+    (x, labels), (y, truth) = blobs(2.0, 200), blobs(2.0, 200, seed=1)
+    for dtype in (torch.half, torch.bfloat16):
+        assert linear_separability(x.to(dtype), labels, y.to(dtype), truth) > 0.75

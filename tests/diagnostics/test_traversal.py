@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,6 +39,14 @@ def test_negative_latents_count_from_the_end():
     z = torch.randn(3)
     found, expected = (latent_traversal(lambda p: p, z, [dim], [9.0]) for dim in (-1, 2))
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("dims", [np.array([2, 0]), torch.tensor([2, 0]), range(2, -1, -2), (np.int64(2), 0)])
+def test_latents_may_be_integers_of_any_kind(dims):
+    z = torch.randn(3)
+    assert torch.equal(
+        latent_traversal(lambda p: p, z, dims, [9.0]), latent_traversal(lambda p: p, z, [2, 0], [9.0])
+    )
 
 
 def test_of_a_distribution_is_its_mean():

@@ -188,6 +188,10 @@ LATENT = LatentManifold(lg.EuclideanMetric(3), 3)
         (lambda: LATENT.retr(torch.zeros(3), torch.zeros(3).double()), ValueError, "u must have the dtype"),
         (lambda: LATENT.inner(np.zeros(3), torch.zeros(3)), TypeError, "x must be a torch tensor"),
         (lambda: LATENT.random(3, 4), ValueError, r"shape \(\.\.\., 3\), got \(3, 4\)"),
+        (lambda: LATENT.logmap(torch.zeros(3).half(), torch.ones(3).half()), TypeError, "x must be in float32 or fl"),
+        (lambda: LATENT.geodesic("half", *torch.zeros(2, 3)), TypeError, "t must be a number or a tensor.*str"),
+        (lambda: MANIFOLD.geodesic("half", POINT, POINT), TypeError, "t must be a number or a tensor.*str"),
+        (lambda: MANIFOLD.projx(torch.ones(3)), ValueError, r"x must have shape \(\.\.\., 2, d\).*\(3,\)"),
         (lambda: LATENT.geodesic(torch.zeros(2, 2), *torch.zeros(2, 3)), ValueError, "t must be one time or times"),
         (
             lambda: geoopt.ManifoldParameter(torch.zeros(4), manifold=LATENT), ValueError,

@@ -10,6 +10,8 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from gaussians import exact
 from latentgeo import fisher_rao_distance, fisher_rao_geodesic
+from latentgeo.gaussians import fisher_rao_lower_bound
+from latentgeo.models import ChainNormal
 from laws import assert_near
 from strategies import batch_shapes, dtypes, seeds
 
@@ -159,3 +161,65 @@ def test_full_covariances_go_to_the_full_manifold(generator) -> None:
     assert isinstance(path, MultivariateNormal)
     assert path.batch_shape == (2,)
     assert fisher_rao_geodesic(p, r, 0.5).batch_shape == ()
+
+
+@pytest.mark.parametrize("e", [1e-2, 3e-4, 1e-4])
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_narrow_factors_keep_their_digits_in_single_precision(e, looked_at) -> None:
+    """An affine map takes both to N(0, I) and N((0, 2), I), whatever e is; LLᵀ in float32 does not know e."""
+    factor = torch.tensor([[1.0, 0.0], [1.0, e]])
+    p, q = (MultivariateNormal(torch.tensor([0.0, m]), scale_tril=factor) for m in (0.0, 2 * e))
+    if looked_at:
+        _ = p.covariance_matrix, q.covariance_matrix
+    exact_distance = fisher_rao_distance(Normal(0.0, 1.0), Normal(2.0, 1.0))
+    got = fisher_rao_distance(p, q)
+    assert got.dtype == fisher_rao_lower_bound(p, q).dtype == torch.float32
+    assert_near(got, exact_distance, 1e-6)
+    middle = fisher_rao_geodesic(p, q, 0.5)
+    assert_near(fisher_rao_distance(p, middle), exact_distance / 2, 1e-6)
+
+
+def test_strongly_coupled_chains_have_a_distance_in_single_precision() -> None:
+    def distance(dtype: torch.dtype) -> torch.Tensor:
+        std, coupling = torch.ones(1, 4, dtype=dtype), torch.full((1, 3), 20.0, dtype=dtype)
+        p, q = (ChainNormal(mean * std, std, coupling).to_multivariate_normal() for mean in (0, 1))
+        return fisher_rao_distance(p, q)
+
+    assert_near(distance(torch.float32).double(), distance(torch.float64), 1e-4)
+
+
+def test_geodesics_between_far_normals_are_normals_in_single_precision(generator) -> None:
+    d = 5
+    mean = torch.randn(3, d, generator=generator)
+    mean = 1e4 * mean / mean.norm(dim=1, keepdim=True)
+    p = MultivariateNormal(torch.zeros(3, d), torch.eye(d))
+    q = MultivariateNormal(mean.requires_grad_(), torch.eye(d))
+    path = fisher_rao_geodesic(p, q, torch.linspace(0, 1, 5))
+    assert path.mean.dtype == path.scale_tril.dtype == torch.float32
+    length = fisher_rao_distance(p, q)
+    t = torch.linspace(0, 1, 5)[:, None]
+    assert_near(fisher_rao_distance(p, path), t * length, 1e-3, scale=length)
+    assert torch.autograd.grad(path.scale_tril.sum(), mean)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("t", [-2.0, -0.5, 1.5, 2.0])
+def test_geodesics_continue_beyond_their_ends(t, dtype) -> None:
+    """Between equal means log σ is linear in t, over twelve orders of magnitude and more."""
+    low, high = 1e-6, 1e6
+    p, q = (Normal(torch.zeros((), dtype=dtype), torch.tensor(s, dtype=dtype)) for s in (low, high))
+    expected = low ** (1 - t) * high**t
+    assert fisher_rao_geodesic(p, q, t).stddev.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_geodesics_of_full_normals_under_vmap(generator) -> None:
+    mean = 3 * torch.randn(4, 2, dtype=torch.float64, generator=generator)
+    unit = torch.eye(2, dtype=torch.float64)
+
+    def middle(mean):
+        p, q = (MultivariateNormal(m, unit, validate_args=False) for m in (0 * mean, mean))
+        return fisher_rao_geodesic(p, q, 0.3).mean
+
+    assert_near(torch.func.vmap(middle)(mean), middle(mean), 1e-13)
+    jacobian = torch.func.vmap(torch.func.jacrev(middle))(mean)
+    assert_near(jacobian[1], torch.autograd.functional.jacobian(middle, mean[1]), 1e-12)

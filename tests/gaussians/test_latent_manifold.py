@@ -49,6 +49,7 @@ def test_maps_are_those_of_the_space(space: Space) -> None:
     assert path.shape == (3, *x.shape)
     assert_near(path[1], flat(space.formulas.exp, x, velocity / 2), 1e-5)
     assert torch.equal(manifold.geodesic(t[1], x, y), path[1])
+    assert torch.equal(manifold.geodesic(0.5, x, y), path[1])
 
 
 @SPACES

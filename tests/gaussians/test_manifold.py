@@ -171,6 +171,7 @@ def test_geodesic_is_that_of_the_exponential(generator) -> None:
         MANIFOLD.geodesic(t[:, None, None, None], x, y), path
     )  # as geoopt's manifolds broadcast
     assert torch.equal(MANIFOLD.geodesic(t[3], x, y), path[3])
+    assert torch.equal(MANIFOLD.geodesic(0.5, x, y), path[4])
 
 
 def test_scaled_and_product_manifolds_of_geoopt_accept_it(generator) -> None:

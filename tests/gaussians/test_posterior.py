@@ -53,6 +53,13 @@ def test_every_form_of_answer_is_the_same_posterior(form):
     assert torch.equal(q.stddev, encoder(data()).stddev)
 
 
+def test_chunks_of_half_precision_are_answered_as_the_whole_is():
+    x = data(dtype=torch.half).flatten(1)
+    whole, parts = (posterior(lambda x: (x, x.exp()), x, chunk_size=size) for size in (None, 3))
+    assert torch.equal(whole.mean, parts.mean)
+    assert torch.equal(whole.stddev, parts.stddev)
+
+
 def test_chunks_change_nothing():
     encoder, x = encoder_of(), data()
     whole, parts = posterior_points(encoder, x), posterior_points(encoder, x, chunk_size=3)

@@ -74,6 +74,15 @@ def test_geodesics_are_exact_at_every_scale(pairs, t) -> None:
     assert_near(mean, expected[:, 0], CLOSE, "mean", scale=ends)
 
 
+@pytest.mark.parametrize("t", [-1.0, -0.1, 1.1, 2.0])
+def test_geodesics_go_on_beyond_their_ends_at_every_scale(pairs, t) -> None:
+    expected = exact.to_float([exact.geodesic(*row, t) for row in exact.PAIRS])
+    mean, std = univariate.geodesic(*pairs, torch.tensor(t, dtype=torch.float64))
+    assert_near(std, expected[:, 1], 1e-12, "std", scale=expected[:, 1])
+    ends = torch.maximum(pairs[0].abs(), pairs[2].abs()) + torch.maximum(pairs[1], pairs[3])
+    assert_near(mean, expected[:, 0], 1e-12, "mean", scale=ends + expected.abs().sum(1))
+
+
 def test_exponentials_of_logarithms_return_at_every_scale(pairs) -> None:
     mean1, std1, mean2, std2 = pairs
     mean, std = univariate.expmap(mean1, std1, *univariate.logmap(*pairs))
@@ -189,6 +198,8 @@ FUNCTIONS = {
     "squared distance": univariate.squared_distance,
     "logmap": univariate.logmap,
     "geodesic": lambda *z: univariate.geodesic(*z, 0.3 + (z[0] - z[2]) / 10),
+    "geodesic before": lambda *z: univariate.geodesic(*z, -0.3 + (z[0] - z[2]) / 10),
+    "geodesic beyond": lambda *z: univariate.geodesic(*z, 1.3 + (z[0] - z[2]) / 10),
     "expmap": lambda *z: univariate.expmap(*z[:2], (z[2] - z[0]) / 2, (z[3] - z[1]) / 3),
     "transport": lambda *z: univariate.transport(*z, z[1], -z[3]),
 }
@@ -252,7 +263,7 @@ def test_single_precision_is_as_exact_as_it_can_be() -> None:
 
 def test_transforms_of_torch_func_agree_with_batches() -> None:
     rows = exact.PAIRS[:200]
-    t = torch.linspace(0, 1, 200, dtype=torch.float64)
+    t = torch.linspace(-0.1, 1.1, 200, dtype=torch.float64)
     together = univariate.geodesic(*rows.unbind(1), t)
     alone = torch.func.vmap(lambda row, s: univariate.geodesic(*row, s))(rows, t)
     assert all(torch.equal(a, b) for a, b in zip(together, alone, strict=True))
@@ -267,3 +278,11 @@ def test_transforms_of_torch_func_agree_with_batches() -> None:
     # the derivative by time is as exact as the point, not as the distance between points that are close
     for a, b in zip(velocity, expected, strict=True):
         assert_near(a, b, 1e-12, scale=length + 1e-3 * rows[:, 1])
+
+
+def test_half_chords_whose_square_overflows_single_precision() -> None:
+    rows = torch.tensor([[0.0, 1e-20, 1.0, 1e-20], [0.0, 1e-20, 1e3, 1e3]])
+    single, double = rows.unbind(1), rows.double().unbind(1)
+    assert_near(univariate.squared_distance(*single).sqrt(), univariate.distance(*double).float(), 1e-6)
+    for got, expected in zip(univariate.logmap(*single), univariate.logmap(*double), strict=True):
+        assert_near(got, expected.float(), 1e-5, scale=expected.float().abs() + 1e-37)

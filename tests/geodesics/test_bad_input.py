@@ -96,8 +96,9 @@ def test_exponential_of_velocities_that_do_not_match(v: object, error: type, mes
         ({"atol": -1.0}, r"atol must be positive"),
         ({"t": torch.zeros(2, 2)}, r"t must be a vector of times \(M,\).*\(2, 2\)"),
         ({"t": 0.5}, r"t must be a vector of times \(M,\).*float"),
+        ({"t": torch.tensor([1.0, torch.nan])}, r"t must be finite, got nan"),
     ],
-    ids=["no steps", "half a step", "rtol", "atol", "matrix of times", "number as time"],
+    ids=["no steps", "half a step", "rtol", "atol", "matrix of times", "number as time", "NaN as time"],
 )
 def test_exponential_options(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -146,6 +147,14 @@ def test_initial_curve(initial: object, error: type, message: str) -> None:
         lg.geodesic(METRIC, GOOD, GOOD, initial=initial)
 
 
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+@pytest.mark.parametrize("away", [1e-3, torch.nan], ids=["by a thousandth", "NaN"])
+def test_ends_of_an_initial_curve_count_in_units_of_the_pair(scale: float, away: float) -> None:
+    ends = scale * torch.eye(2)
+    with pytest.raises(ValueError, match=r"initial must begin at start.*curve 0 is"):
+        lg.geodesic(lg.EuclideanMetric(2), *ends, initial=((1 + away) * ends)[None])
+
+
 @pytest.mark.parametrize("option", ["num_segments", "max_steps"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, "8", None, True], ids=repr)
 def test_numbers_of_the_solver(option: str, value: object) -> None:
@@ -159,6 +168,20 @@ def test_tolerance_of_the_solver(value: object) -> None:
         (ValueError, TypeError), match=rf"tol must be a positive number or None, got {value!r}"
     ):
         lg.MinimizeEnergy(tol=value)
+
+
+def test_tolerance_may_be_a_number_of_numpy() -> None:
+    assert (
+        lg.distance(METRIC, GOOD, GOOD + 0.1, solver=lg.MinimizeEnergy(tol=np.float32(1e-3))).isfinite().all()
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused_by_the_exponential(dtype: torch.dtype) -> None:
+    with pytest.raises(
+        TypeError, match=r"z must be of dtype float32 or float64, got a b?float16 tensor of .*\(4, 2\)"
+    ):
+        lg.expmap(METRIC, GOOD.to(dtype), GOOD.to(dtype))
 
 
 def test_options_are_keyword_only_and_frozen() -> None:

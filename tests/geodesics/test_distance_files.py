@@ -208,8 +208,13 @@ def test_graph_has_files_too(path: Path) -> None:
         ({"solver": lg.GraphSearch(points(), num_neighbors=5)}, sphere, "another solver"),
         ({"tile_size": 4}, sphere, "another tile_size .2, not 4."),
         ({}, lambda z: 1.001 * sphere(z), "another metric"),
+        (
+            {},
+            lambda z: torch.where(torch.cdist(z, points()).amin(1, True) < 1e-9, 1, 1.001) * sphere(z),
+            "another metric",
+        ),
     ],
-    ids=["X", "Y", "solver", "graph", "tile size", "metric"],
+    ids=["X", "Y", "solver", "graph", "tile size", "metric", "metric between points"],
 )
 def test_other_distances_are_refused_and_kept(
     path: Path, options: dict, decoder: Callable[[Tensor], Tensor], words: str
@@ -220,6 +225,25 @@ def test_other_distances_are_refused_and_kept(
         solve(decoder, path, **options)
     assert "delete" in str(caught.value)
     assert (stored(path) == before).all()
+
+
+def test_metric_that_differs_near_y_alone_is_another(path: Path) -> None:
+    far = points(1)[:3] + 5
+    solve(sphere, path, Y=far)
+    with pytest.raises(ValueError, match="another metric"):
+        solve(lambda z: torch.where(z[:, :1] > 5, 1.001, 1) * sphere(z), path, Y=far)
+
+
+def test_file_of_another_version_is_refused_by_name(path: Path) -> None:
+    solve(sphere, path)
+    journal = path.with_name(path.name + ".journal")
+    journal.write_text(journal.read_text().replace("latentgeo distances 2", "latentgeo distances 1"))
+    with pytest.raises(ValueError, match=r"another version of latentgeo .'latentgeo distances 1'.*delete"):
+        solve(sphere, path)
+
+
+def test_tile_size_of_numpy_has_a_file(path: Path, unchecked: None) -> None:
+    assert (solve(sphere, path, tile_size=np.int64(TILE)) == solve(sphere, None)).all()
 
 
 def test_metric_that_differs_by_rounding_is_the_same(path: Path) -> None:

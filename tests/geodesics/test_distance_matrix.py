@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from torch import Tensor
 import latentgeo as lg
 import strategies
 from latentgeo.geodesics.distance_detours import shorter_chains
+from latentgeo.geodesics.distance_pairs import PairSolver
+from latentgeo.geodesics.distance_store import Store
 from latentgeo.geodesics.distance_tiles import neighborhoods, representatives, tiles
+from latentgeo.geodesics.spline import resample
 from spaces import HALF_PLANE, SPHERE, SPHERE_5, Space
 
 # The arcs here turn by at most half a turn, and 32 segments leave the error of fourth order of (π / 32)⁴ / 100.
@@ -117,6 +121,23 @@ def test_points_with_a_gradient_are_taken_as_they_are() -> None:
     assert np.isfinite(lg.distance_matrix(SPHERE.metric(), x)).all()
 
 
+def test_numpy_points_may_be_of_any_byte_order_and_layout() -> None:
+    array = points(SPHERE, 5).numpy()
+    known = lg.distance_matrix(SPHERE.metric(), array)
+    for other in (array.astype(">f8"), np.asfortranarray(array), array[::-1].copy()[::-1]):
+        assert (lg.distance_matrix(SPHERE.metric(), other) == known).all()
+
+
+def test_default_device_is_not_that_of_the_points(tmp_path: Path) -> None:
+    x = points(SPHERE, 6)
+    metric = SPHERE.metric()
+    known = lg.distance_matrix(metric, x, tile_size=3)
+    with torch.device("meta"):
+        found = lg.distance_matrix(metric, x, tile_size=3, out=tmp_path / "distances.npy")
+        assert lg.sampled_errors(found, metric, x, num_pairs=4).worst < 1e-8
+    assert (found == known).all()
+
+
 # --- Tiles
 
 
@@ -201,7 +222,50 @@ def test_a_way_round_is_found_where_the_straight_line_is_not_a_number() -> None:
         assert across * (1 - 1e-2) <= d[i, j] <= 4 * 2**0.5 * (1 + 1e-9)
 
 
+def test_curve_longer_than_its_line_is_solved_again_from_there() -> None:
+    """A hill beside the line: from a start beyond it the curve goes round on the far side."""
+
+    def hill(z: Tensor) -> Tensor:
+        x, y = z.unbind(1)
+        height = torch.exp(-2 * (x**2 + (y - 1.5) ** 2))
+        return (1 + 100 * height)[:, None, None] * torch.eye(2, dtype=z.dtype)
+
+    metric = lg.metric_from_function(hill)
+    x = torch.tensor([[-1.5, 0.0], [1.5, 0.0]], dtype=torch.float64)
+    start, end = x[:1], x[1:]
+    bent = torch.tensor([[[-1.5, 0.0], [0.0, 3.0], [1.5, 0.0]]], dtype=torch.float64)
+    far = lg.geodesic(metric, start, end, initial=resample(bent, 32))
+    assert far.converged.all()
+    known = lg.distance(metric, start, end)
+    assert far.length > 2 * known
+    found = PairSolver(metric, x, x, lg.MinimizeEnergy())._joined(start, end, far.points)
+    np.testing.assert_allclose(found.lengths, known, rtol=1e-6)
+
+
 # --- Failures
+
+
+def test_length_that_is_not_a_number_replaces_none_that_is() -> None:
+    store = Store(np.empty((2, 2)), symmetric=False, blank=True)
+    rows, columns = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    store.put(rows, columns, np.array([1.0, 1.0, np.nan, np.nan]))
+    better = store.put(rows, columns, np.array([np.nan, 0.5, 2.0, np.nan]))
+    assert better.tolist() == [False, True, True, True]
+    np.testing.assert_equal(store.numpy(), [[1.0, 0.5], [2.0, np.nan]])
+
+
+def test_curve_that_is_not_a_number_replaces_none_that_is() -> None:
+    """The straight line meets a hole, and the start that is given goes round it, if not to the end."""
+
+    def decoder(z: Tensor) -> Tensor:
+        return torch.where(z.norm(dim=1, keepdim=True) < 0.5, torch.nan, z)
+
+    x = torch.tensor([[-2.0, 0.0], [2.0, 0.0]], dtype=torch.float64)
+    bent = resample(torch.tensor([[[-2.0, 0.0], [0.0, 2.0], [2.0, 0.0]]], dtype=torch.float64), 32)
+    pair = PairSolver(lg.pullback_metric(decoder), x, x, lg.MinimizeEnergy(max_steps=1))
+    found = pair._joined(x[:1], x[1:], bent)
+    assert np.isfinite(found.lengths).all()
+    assert found.status[0] is not lg.Status.CONVERGED
 
 
 def test_region_that_is_not_a_number_spoils_its_own_pairs_only(dtype: torch.dtype) -> None:
@@ -287,6 +351,12 @@ def test_sampled_errors_are_those_of_the_sampled_entries() -> None:
         ({"metric": torch.nn.Identity()}, TypeError, "metric must be"),
         ({"X": [[0.0, 1.0]]}, TypeError, "X must be a NumPy array or a torch tensor"),
         ({"X": torch.zeros(3, 2, dtype=torch.int64)}, TypeError, "X must be of a floating-point dtype"),
+        ({"X": torch.zeros(3, 2).half()}, TypeError, "X must be of dtype float32 or float64, got a float16"),
+        (
+            {"X": np.zeros((3, 2), np.longdouble)},
+            TypeError,
+            "X must be of dtype float32 or float64, got an array",
+        ),
         ({"X": torch.zeros(3)}, ValueError, r"X must have shape \(N, d\)"),
         ({"X": torch.tensor([[0.0, torch.nan]])}, ValueError, "the first is 0"),
         ({"Y": torch.zeros(3, 3)}, ValueError, "Y must have the coordinates"),

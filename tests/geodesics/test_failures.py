@@ -115,6 +115,49 @@ def test_points_that_are_not_finite_flag_their_own_curves_only(where: str, value
     assert result.length[[0, 2]].isfinite().all()
 
 
+def rooted(weights: Tensor) -> lg.Metric:
+    """The graph of a root, which ends at z1 = -1, with a weight for each coordinate."""
+    return lg.pullback_metric(lambda z: weights * torch.cat([z, (z[:, :1] + 1).sqrt()], 1))
+
+
+def test_lost_pair_takes_no_part_in_the_gradients_of_its_mates() -> None:
+    """Of the weights and the end that they share."""
+    shared, end = torch.tensor([1.0, 1.0]).double(), torch.tensor([[0.0, 0.0], [-3.0, 0.0]]).double()
+    gradients = []
+    for rows in (slice(None), slice(1)):
+        inputs = torch.ones(3, dtype=torch.float64, requires_grad=True), shared.clone().requires_grad_()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", lg.ConvergenceWarning)
+            lengths = lg.distance(rooted(inputs[0]), inputs[1], end[rows])
+        assert lengths.isfinite().tolist() == [True, False][rows]
+        gradients.append(torch.autograd.grad(lengths[0], inputs))
+    for beside, alone in zip(*gradients, strict=True):
+        laws.assert_near(beside, alone, 1e-12)
+
+
+def test_lost_geodesic_takes_no_part_in_the_gradients_of_its_mates() -> None:
+    """Lost at its start, or at the wall on its way."""
+    z = torch.tensor([[0.5, 0.0], [-3.0, 0.0], [-0.9, 0.0]]).double()
+    v = torch.tensor([[0.3, 0.1], [0.1, 0.1], [-30.0, 0.0]]).double()
+    weights = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    with pytest.warns(lg.ConvergenceWarning, match="2 of 3 geodesics"):
+        arrived = lg.expmap(rooted(weights), z, v, rtol=1e-5, num_steps=8)
+    (beside,) = torch.autograd.grad(arrived[0].sum(), weights)
+    (alone,) = torch.autograd.grad(lg.expmap(rooted(weights), z[:1], v[:1], rtol=1e-5).sum(), weights)
+    laws.assert_near(beside, alone, 1e-12)
+
+
+def test_rejected_step_takes_no_part_in_the_gradient_of_its_own_row() -> None:
+    """Down the half-plane y = exp(v t): the first step that is tried leads below the boundary."""
+    half_plane = lg.metric_from_function(
+        lambda z: torch.exp(-2 * z[:, 1].log())[:, None, None] * torch.eye(2, dtype=z.dtype)
+    )
+    z, v = torch.tensor([0.0, 1.0]).double(), torch.tensor([0.0, -40.0]).double().requires_grad_()
+    arrived = lg.expmap(half_plane, z, v, t=torch.tensor([0.1]).double())[0, 1]
+    (slope,) = torch.autograd.grad(arrived, v)
+    laws.assert_near(slope[1], 0.1 * torch.tensor(-4.0).double().exp(), 1e-5)
+
+
 def test_exponential_out_of_the_manifold_is_nan_for_its_own_row_only() -> None:
     """The cap z3 = sqrt(1 - |z|²) ends at the unit circle: a geodesic that leaves it is lost, its neighbours not."""
     metric = lg.pullback_metric(lambda z: torch.cat([z, (1 - z.square().sum(1, keepdim=True)).sqrt()], 1))
@@ -124,3 +167,16 @@ def test_exponential_out_of_the_manifold_is_nan_for_its_own_row_only() -> None:
         arrived = lg.expmap(metric, z, v, rtol=1e-4, num_steps=60)
     laws.assert_near(arrived[0], torch.tensor([0.5, 0.0]).double().sin(), 1e-4)
     assert arrived[1].isnan().all()
+
+
+def test_no_decoder_is_asked_for_no_points() -> None:
+    """Where every pair is lost."""
+
+    def decoder(z: Tensor) -> Tensor:
+        assert len(z)
+        return (z[:, :1] + 1).sqrt() + z
+
+    z = torch.tensor([[-3.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    for function in (lg.distance, lg.expmap):
+        with pytest.warns(lg.ConvergenceWarning, match="1 of 1"):
+            assert function(lg.pullback_metric(decoder), z, z.detach() + 1).isnan().all()

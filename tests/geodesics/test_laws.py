@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 import latentgeo as lg
 import laws
@@ -212,6 +213,39 @@ def test_distance_is_differentiable_in_the_parameters(solver: object) -> None:
         ends.append(lg.distance(metric, start, end, solver=solver).detach().sum())
     slope = torch.stack([(g * v).sum() for g, v in zip(gradients, directions, strict=True) if g is not None])
     laws.assert_near(slope.sum(), (ends[0] - ends[1]) / (2 * step), 1e-4, scale=slope.abs().max())
+
+
+def test_second_derivatives_of_the_distance_are_refused() -> None:
+    """They are not those of the envelope, whatever the gradient is differentiated by."""
+    weight = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    metric = lg.pullback_metric(lambda z: torch.cat([weight * z, z.square()], 1))
+    start, end = torch.zeros(2, 2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    start.requires_grad_()
+    half = lg.distance(metric, start, end).square().sum() / 2
+    for gradient in torch.autograd.grad(half, (start, weight), create_graph=True):
+        for variable in (start, weight):
+            with pytest.raises(RuntimeError, match="distance has first derivatives only"):
+                torch.autograd.grad(gradient.sum(), variable, retain_graph=True)
+
+
+def test_curve_solved_on_more_segments_is_differentiated_on_these() -> None:
+    """Waves, isometric to the plane by the arc length of their profile: thinned curves are stationary for nothing."""
+
+    def slope(x: Tensor) -> Tensor:
+        return (1 + (2.5 * (5 * x).cos()).square()).sqrt()
+
+    waves = lg.pullback_metric(lambda z: torch.stack([z[:, 0], (5 * z[:, 0]).sin() / 2, z[:, 1]], 1))
+    start = torch.tensor([[0.1, 0.0], [0.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    end = torch.tensor([[2.0, 2.0], [0.1, 0.1]], dtype=torch.float64)
+    x = torch.lerp(start.detach()[:, :1], end[:, :1], torch.linspace(0, 1, 5001, dtype=torch.float64))
+    way = torch.stack([torch.trapezoid(slope(x), x), (end - start.detach())[:, 1]], 1)
+    frame = torch.stack([slope(x[:, 0]), torch.ones(2)], 1)
+    solver = lg.MinimizeEnergy(num_segments=16)
+    assert lg.geodesic(waves, start, end, solver=solver).points.shape == (2, 17, 2)
+    (gradient,) = torch.autograd.grad(lg.distance(waves, start, end, solver=solver).sum(), start)
+    log, length = lg.logmap(waves, start, end, solver=solver), way.norm(dim=1, keepdim=True)
+    laws.assert_near(gradient, -frame * way / length, 0.02)
+    laws.assert_near(frame * log, way, 0.005, scale=length)
 
 
 def test_reference_sees_what_is_wrong(generator: torch.Generator) -> None:

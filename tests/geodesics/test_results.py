@@ -113,6 +113,28 @@ def test_exponential_is_differentiable_in_point_and_velocity() -> None:
     assert torch.autograd.gradcheck(lambda z, v: lg.expmap(metric, z, v, rtol=1e-7), (z, v), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "solver", [lg.MinimizeEnergy(), lg.Georce(), lg.Shooting()], ids=lambda s: type(s).__name__
+)
+def test_curve_from_an_initial_one_has_the_ends_asked_for(solver: object) -> None:
+    """Not those of the initial curve, which rounding may have moved."""
+    start, end = pairs(3)
+    initial = torch.stack([start * (1 + 1e-15), (start + end) / 2, end * (1 - 1e-15)], 1)
+    laws.curve_ends_exactly(
+        lg.geodesic(SPHERE.metric(), start, end, initial=initial, solver=solver), start, end
+    )
+
+
+def test_lost_curve_can_be_gone_on_from_beside_others() -> None:
+    start, end = pairs(3)
+    start[1, 0] = torch.nan
+    with pytest.warns(lg.ConvergenceWarning, match="1 of 3"):
+        result = lg.geodesic(SPHERE.metric(), start, end)
+    with pytest.warns(lg.ConvergenceWarning, match="1 of 3"):
+        again = lg.geodesic(SPHERE.metric(), start, end, initial=result.points)
+    assert list(again.status) == list(result.status)
+
+
 def test_arguments_are_left_alone() -> None:
     start, end = (x.requires_grad_() for x in pairs(3))
     initial = torch.stack([start + s * (end - start) for s in torch.linspace(0, 1, 9)], 1).detach()

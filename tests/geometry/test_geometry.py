@@ -178,11 +178,84 @@ def test_singular_metric_has_no_volume_and_says_so_without_nan():
         assert function(metric, z.detach()).isfinite().all()
 
 
-def test_parallel_vectors_span_no_plane():
-    z = torch.zeros(2, dtype=torch.float64)
-    u = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    assert lg.sectional_curvature(spaces.SPHERE.metric(), z, u, -3 * u).isnan()
-    assert lg.sectional_curvature(spaces.SPHERE.metric(), z, u, 0 * u).isnan()
+def half_plane(scale: float = 1.0) -> lg.Metric:
+    """The hyperbolic one, by its matrix, with x in units of 1/scale."""
+
+    def matrix(z: torch.Tensor) -> torch.Tensor:
+        return torch.diag(torch.tensor([scale**2, 1.0]).to(z)) / z[:, 1, None, None] ** 2
+
+    return lg.metric_from_function(matrix)
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e-4])
+@DTYPES
+def test_units_of_a_latent_do_not_change_the_geometry(dtype, scale):
+    z, up = torch.tensor([0.0, 2.0], dtype=dtype), torch.tensor([0.0, 1.0], dtype=dtype)
+    metric = half_plane(scale)
+    got = torch.stack(
+        [
+            lg.christoffel_symbols(metric, z)[1, 1, 1],
+            lg.geodesic_acceleration(metric, z, up)[1],
+            lg.scalar_curvature(metric, z),
+            lg.sectional_curvature(metric, z, torch.tensor([1 / scale, 0.0], dtype=dtype), up),
+        ]
+    )
+    assert_near(got, torch.tensor([-0.5, 0.5, -2.0, -1.0]), rounding(dtype))
+
+
+def test_a_latent_that_hardly_moves_the_output_keeps_its_connection():
+    """G has condition 1e6, and in float32 no more than a few roundings are lost."""
+    scales = torch.tensor([1.0, 1e-3], dtype=torch.float64)
+    net = network(2)
+    z = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = lg.christoffel_symbols(lg.pullback_metric(lambda x: net(x * scales)), z)
+    net = net.float()
+    got = lg.christoffel_symbols(lg.pullback_metric(lambda x: net(x * scales.to(x))), z.float())
+    size = scales[:, None, None] / scales[:, None] / scales  # with which the symbols change
+    expected, got = expected * size, got * size
+    assert_near(got, expected, 5 * rounding(torch.float32))
+
+
+@DTYPES
+def test_planes_of_small_angles_have_their_curvature(dtype):
+    """On a sphere every plane of a tangent space has curvature 1."""
+    metric = spaces.SPHERE_5.metric(dtype)
+    z, u, v = 0.3 * torch.randn(3, 5, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    for angle in (1e-2, 1e3 * torch.finfo(dtype).eps):
+        got = lg.sectional_curvature(metric, z, u, 3 * u + angle * v)
+        assert_near(got, torch.ones(()), 10 * second_derivatives(dtype))
+
+
+@pytest.mark.parametrize("space", [spaces.SPHERE, spaces.HALF_PLANE, spaces.SPHERE_5], ids=str)
+@DTYPES
+def test_parallel_vectors_span_no_plane(space, dtype):
+    z = space.points(20, torch.Generator().manual_seed(0)).to(dtype)
+    u = torch.randn(20, space.dim, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    for factor in (-3, 1 / 7, 0):
+        assert lg.sectional_curvature(space.metric(dtype), z, u, factor * u).isnan().all()
+
+
+def test_volume_of_matrices_that_are_no_metric():
+    """Singular, indefinite though of positive determinant, and not finite; none spoils the gradient of the others."""
+    factors = torch.tensor([1.0, 0.0, -1.0, torch.nan, torch.inf])
+    metric = lg.metric_from_function(lambda z: factors[:, None, None] * torch.eye(2) * z.exp()[:, :1, None])
+    z = torch.zeros(5, 2, requires_grad=True)
+    volume = lg.log_volume_element(metric, z)
+    expected = torch.tensor([0.0, -torch.inf, -torch.inf, torch.nan, torch.nan])
+    assert torch.equal(volume.nan_to_num(1.0), expected.nan_to_num(1.0))
+    volume[0].backward()
+    assert torch.equal(z.grad[0], torch.tensor([1.0, 0.0]))
+    assert not z.grad[:3].isnan().any()
+
+
+def test_volume_under_derivatives_of_one_point():
+    """-2 log y on the half-plane, by the transforms of torch.func."""
+    z = torch.tensor([[0.0, 2.0], [0.0, 1.0], [0.0, 0.5]], dtype=torch.float64)
+    volume = functools.partial(lg.log_volume_element, half_plane())
+    slopes = torch.func.vmap(torch.func.jacfwd(volume))(z)
+    assert_near(slopes[:, 1], -2 / z[:, 1], 1e-14)
+    bends = torch.func.vmap(torch.func.hessian(volume))(z)
+    assert_near(bends[:, 1, 1], 2 / z[:, 1] ** 2, 1e-14)
 
 
 @pytest.mark.parametrize("function", [lg.scalar_curvature, lg.log_volume_element], ids=lambda f: f.__name__)
@@ -213,6 +286,8 @@ def test_under_inference_mode_and_transforms():
     ids=lambda f: f.__name__,
 )
 def test_wrong_arguments_are_named(unchecked, function):
+    with pytest.raises(ValueError, match="z must have 3 coordinates"):
+        function(lg.EuclideanMetric(3), torch.zeros(2))
     with pytest.raises(TypeError, match="metric must be a latentgeo Metric"):
         function(lambda z: z, torch.zeros(2))
     with pytest.raises(TypeError, match="z must be of a floating-point dtype"):
@@ -225,3 +300,19 @@ def test_planes_need_two_dimensions_and_tangents_those_of_z(unchecked):
         lg.sectional_curvature(line, torch.zeros(1), torch.ones(1), torch.ones(1))
     with pytest.raises(ValueError, match="u must have the 2 coordinates of z"):
         lg.sectional_curvature(line, torch.zeros(2), torch.ones(3), torch.ones(2))
+    with pytest.raises(ValueError, match=r"v must broadcast against u of shape \(3, 2\), got .*\(4, 2\)"):
+        lg.sectional_curvature(line, torch.zeros(2), torch.ones(3, 2), torch.ones(4, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused(dtype):
+    z, metric = torch.ones(4, 2, dtype=dtype), lg.EuclideanMetric(2)
+    for function, name in (
+        (lambda: lg.christoffel_symbols(metric, z), "z"),
+        (lambda: lg.geodesic_acceleration(metric, z, z), "z"),
+        (lambda: lg.scalar_curvature(metric, z), "z"),
+        (lambda: lg.sectional_curvature(metric, z, z, z), "z"),
+        (lambda: lg.parallel_transport(metric, z, z[0]), "curve"),
+    ):
+        with pytest.raises(TypeError, match=rf"{name} must be of dtype float32 or float64, got a b?float16"):
+            function()

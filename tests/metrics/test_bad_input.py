@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,7 +129,18 @@ def test_function_that_cannot_be_called() -> None:
     ("returns", "error", "message"),
     [
         (lambda z: z.numpy(), TypeError, r"decoder must return a tensor \(N, \*event\), got numpy\.ndarray"),
-        (lambda z: (z, z), TypeError, r"decoder must return a tensor \(N, \*event\), got tuple"),
+        (
+            lambda z: (z, z),
+            TypeError,
+            r"decoder must return a tensor.*got tuple: expected_pullback_metric takes",
+        ),
+        (lambda z: (z,), TypeError, r"decoder must return a tensor.*got tuple.*decoder\(z\)\[0\]"),
+        (lambda z: {"x": z}, TypeError, r"decoder must return a tensor.*got dict.*decoder\(z\)\['x'\]"),
+        (
+            lambda z: SimpleNamespace(loss=None, sample=z),
+            TypeError,
+            r"decoder must return.*decoder\(z\)\.sample",
+        ),
         (lambda z: None, TypeError, r"decoder must return a tensor \(N, \*event\), got NoneType"),
         (lambda z: z.sum(), ValueError, r"decoder must map a batch \(4, 3\) to \(4, \*event\).*\(\)"),
         (lambda z: z[:1], ValueError, r"decoder must map a batch \(4, 3\) to \(4, \*event\).*\(1, 3\)"),
@@ -145,7 +157,20 @@ def test_function_that_cannot_be_called() -> None:
             r"got a Bernoulli distribution.*fisher_pullback_metric",
         ),
     ],
-    ids=["numpy", "tuple", "None", "sum", "one row", "transposed", "integers", "Normal", "Bernoulli"],
+    ids=[
+        "numpy",
+        "pair",
+        "tuple",
+        "dict",
+        "object",
+        "None",
+        "sum",
+        "one row",
+        "transposed",
+        "integers",
+        "Normal",
+        "Bernoulli",
+    ],
 )
 def test_decoder_that_returns_something_else(returns: Callable, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
@@ -159,8 +184,10 @@ def test_decoder_that_returns_something_else(returns: Callable, error: type, mes
         torch.no_grad()(lambda z: z.sin()),
         lambda z: torch.from_numpy(np.sin(z.detach().numpy())),
         torch.inference_mode()(lambda z: z.sin()),
+        lambda z: torch.as_tensor(np.sin(z.numpy())),
+        (lambda net: lambda z: net(z.detach()))(network(3, 5).requires_grad_()),
     ],
-    ids=["detach", "no_grad", "numpy", "inference_mode"],
+    ids=["detach", "no_grad", "numpy", "inference_mode", "numpy of a leaf", "detach before parameters"],
 )
 def test_decoder_that_hides_its_gradient(hides: Callable) -> None:
     with pytest.raises(
@@ -172,6 +199,52 @@ def test_decoder_that_hides_its_gradient(hides: Callable) -> None:
 def test_constant_decoder_is_no_error() -> None:
     """A decoder that ignores z has the zero metric; only one that hides its gradient is refused."""
     assert not lg.pullback_metric(lambda z: torch.ones(z.shape[0], 2))(GOOD).any()
+    parameter = torch.ones(2, requires_grad=True)
+    assert not lg.pullback_metric(lambda z: parameter.expand(z.shape[0], 2))(GOOD).any()
+
+
+@pytest.mark.parametrize(
+    "draws",
+    [
+        lambda z: z.sin() + 1e-3 * torch.randn(z.shape),
+        lambda z: torch.distributions.Normal(z.sin(), 0.1).rsample(),
+        lambda z: nn.functional.dropout(z + 1),
+        lambda z: z + torch.from_numpy(np.random.default_rng().normal(size=z.shape)),
+    ],
+    ids=["noise", "samples", "dropout", "numpy"],
+)
+def test_decoder_that_draws_random_numbers(draws: Callable) -> None:
+    with pytest.raises(
+        ValueError, match=r"decoder must return the same .* draws random numbers: .* its mean"
+    ):
+        lg.pullback_metric(draws)(GOOD)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    "mixes",
+    [
+        lambda z: z.sin() - z.sin().mean(0),
+        lambda z: (z @ z.mT).softmax(1) @ z.sin(),
+        lambda z: nn.functional.batch_norm(z + 1, None, None, training=True),
+        lambda z: z / z.square().sum().sqrt(),
+        lambda z: z.cumsum(0),
+    ],
+    ids=["mean", "attention", "batch norm", "norm", "cumsum"],
+)
+def test_decoder_whose_rows_influence_each_other(mixes: Callable, count: int) -> None:
+    with pytest.raises(ValueError, match="decoder must map each point by itself, but its rows influence"):
+        lg.pullback_metric(mixes)(GOOD[:count] + 1)
+
+
+@pytest.mark.parametrize("z", [GOOD * torch.nan, torch.cat([GOOD[:1] * torch.nan, GOOD]), GOOD[:1]])
+def test_points_that_tell_little_are_no_reason_to_refuse_a_decoder(z: Tensor) -> None:
+    finite = z.isfinite().all(1)
+    assert torch.equal(lg.pullback_metric(network(3, 5))(z).isfinite().all(2).all(1), finite)
+
+
+def test_random_numbers_that_do_not_show_are_welcome() -> None:
+    assert lg.pullback_metric(lambda z: z + 0 * torch.rand_like(z))(GOOD).any()
 
 
 @pytest.mark.parametrize(

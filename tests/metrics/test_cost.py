@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 import latentgeo as lg
 import laws
-from metrics.decoders import KINDS, Kind
+from latentgeo.metrics.directional import by_forward_mode
+from metrics.decoders import KINDS, Kind, seeded
 from spaces import stereographic
 from strategies import GaussianDecoder, network
 
@@ -61,6 +62,24 @@ def test_matrix_decodes_every_point_once(points: Tensor) -> None:
     metric = lg.pullback_metric(decoder)
     metric(points)
     assert spent(decoder, lambda: metric(points)) == [len(points)]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        (nn.LayerNorm(8), nn.SiLU()),
+        (nn.Unflatten(1, (2, 2, 2)), nn.SiLU(), nn.InstanceNorm2d(2), nn.Conv2d(2, 3, 3, padding=1)),
+    ],
+    ids=["LayerNorm", "InstanceNorm before a convolution"],
+)
+def test_normalisation_costs_one_pass_too(hidden: tuple[nn.Module, ...], points: Tensor) -> None:
+    """Though torch differentiates these layers wrongly when J is differentiated: they are written out."""
+    decoder = Counting(seeded(nn.Sequential(nn.Linear(5, 8), *hidden, nn.Flatten(), nn.Softplus())).double())
+    metric = lg.pullback_metric(decoder)
+    metric(points)
+    assert spent(decoder, lambda: metric(points)) == [len(points)]
+    assert metric.immersion is not None
+    assert metric.immersion._mode is by_forward_mode
 
 
 def test_norm_takes_one_product_and_inner_two(points: Tensor) -> None:

@@ -179,6 +179,31 @@ def test_decoder_that_writes_into_its_input_leaves_the_points_alone(generator: t
         assert torch.equal(z, kept)
 
 
+def test_module_that_is_sent_where_it_is_already(points: Tensor) -> None:
+    """PyTorch crashes the interpreter on it in forward mode."""
+    net = network(DIM, 7).to(points)
+    metric = lg.pullback_metric(lambda z: net.to(z.device, z.dtype).to(z)(z))
+    laws.assert_near(metric(points), slow(net, points), laws.rounding(points.dtype))
+
+
+def test_module_that_is_cast_at_every_call_is_refused(points: Tensor) -> None:
+    net = network(DIM, 7)
+
+    def decoder(z: Tensor) -> Tensor:
+        net.double()(z.double())
+        return net.float()(z.float())
+
+    with pytest.raises(ValueError, match=r"decoder must not move or cast its module .* while it is called"):
+        lg.pullback_metric(decoder)(points)
+
+
+def test_looking_at_a_decoder_draws_no_random_numbers(points: Tensor) -> None:
+    metric = lg.pullback_metric(network(DIM, 7).to(points))
+    before = torch.get_rng_state()
+    metric(points)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_users_hooks_still_run() -> None:
     net, calls = network(DIM, 7), []
     net.register_forward_hook(lambda module, inputs, output: calls.append(1))

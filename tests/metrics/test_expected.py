@@ -113,6 +113,14 @@ def test_mean_and_std_of_different_sizes_are_refused(unchecked: None, points: Te
         metric(points)
 
 
+def test_log_variance_in_the_place_of_the_deviation_is_refused(points: Tensor) -> None:
+    decoder = GaussianDecoder(2, 6)
+    metric = lg.expected_pullback_metric(lambda z: (decoder.mean(z), 2 * decoder.std(z).log()))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"must return a std .* negative, got -.*exp\(log_var / 2\)"):
+            metric(points)
+
+
 def test_training_mode_is_refused() -> None:
     decoder = nn.Sequential(nn.Dropout(0.5), GaussianDecoder(2, 6))
     decoder.train()

@@ -139,6 +139,20 @@ def test_family_that_changes_is_refused(points: Tensor) -> None:
             evaluate(-points.abs())
 
 
+def test_scale_that_begins_to_move_is_noticed(points: Tensor) -> None:
+    """As of a VAE whose precision is fitted after its mean."""
+    scale = nn.Linear(DIM, DIM).double()
+    late = [False]
+    make = lambda z: td.Normal(z.sin(), scale(z).exp() if late[0] else torch.ones_like(z))  # noqa: E731
+    metric = lg.fisher_pullback_metric(make)
+    z = points[:, :1].expand(-1, DIM)
+    metric(z)
+    assert metric.immersion is not None
+    late[0] = True
+    laws.assert_near(metric(z), lg.fisher_pullback_metric(make)(z), 1e-12)
+    assert metric.immersion is None
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_points_of_half_precision_are_refused(dtype: torch.dtype) -> None:
     metric = lg.fisher_pullback_metric(lambda z: td.Bernoulli(logits=z))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch import distributions as td
 
 import latentgeo as lg
 import laws
@@ -41,6 +42,17 @@ def test_gradients_of_first_and_second_order(likelihood: Likelihood, points: Ten
     assert torch.autograd.gradcheck(metric, z)
     assert torch.autograd.gradcheck(metric.inner, (z, v, v.detach().flip(1).requires_grad_()))
     assert torch.autograd.gradgradcheck(weighted(metric), z)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda x: td.Dirichlet(x.exp()), lambda x: td.Beta(*x.exp().unbind(1))],
+    ids=["Dirichlet", "Beta"],
+)
+def test_curvature_has_a_gradient(make: Callable) -> None:
+    metric = lg.fisher_pullback_metric(make)
+    z = torch.tensor([[0.3, -0.4]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: lg.scalar_curvature(metric, x), z)
 
 
 @pytest.mark.parametrize("likelihood", SINGLE, ids=str)

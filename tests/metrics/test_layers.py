@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import latentgeo as lg
 import laws
 import reference
+from latentgeo.metrics.elementary import ElementaryNorms
 
 Layer = Callable[[Tensor], Tensor]
 
@@ -31,6 +32,10 @@ def _module(layer: nn.Module) -> Layer:
 LIFT = 1.5 * _fixed(3, 8)
 LAYERS: dict[str, Layer] = {
     "LayerNorm": _module(nn.LayerNorm(8)),
+    "layers after LayerNorm": lambda x: F.silu(F.layer_norm(x, (8,))) @ _fixed(8, 5),
+    "convolution after InstanceNorm": lambda x: F.conv1d(
+        F.instance_norm(x.view(-1, 2, 4).sin()), _fixed(3, 2, 3)
+    ),
     "layer_norm of two dimensions": lambda x: F.layer_norm(x.view(-1, 2, 4), (2, 4)),
     "GroupNorm": _module(nn.GroupNorm(2, 8)),
     "InstanceNorm": lambda x: F.instance_norm(x.view(-1, 2, 4)),
@@ -77,6 +82,17 @@ def test_matrix_and_its_derivative_are_right_through(layer: Layer, generator: to
     metric = lg.pullback_metric(decoder)
     laws.assert_near(metric(z), slow(z), laws.rounding(z.dtype))
     laws.matrix_is_differentiable(metric, slow, z)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_norms_written_out_do_not_overflow_in_half_precision(name: str) -> None:
+    """Squares of 300 do not fit into float16."""
+    x = (300 * _fixed(3, 8)).to(getattr(torch, name))
+    for norm in (lambda x: F.layer_norm(x, (8,)), lambda x: F.instance_norm(x.view(-1, 2, 4))):
+        expected = norm(x)
+        with ElementaryNorms():
+            written_out = norm(x)
+        torch.testing.assert_close(written_out, expected)
 
 
 def test_layer_without_second_derivative_gives_a_matrix_and_says_so(generator: torch.Generator) -> None:

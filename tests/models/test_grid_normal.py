@@ -115,6 +115,25 @@ def test_order_of_the_parameters():
     torch.testing.assert_close(q.precision_cholesky, expected, rtol=0, atol=0)
 
 
+def test_autocast_leaves_samples_and_divergences_their_digits():
+    """Strong couplings, whose divergence was wrong by 90 nats where the products of rows were in bfloat16."""
+    weak = grid((7, 7), 20, dtype=torch.float32)
+    q = GridNormal(weak.mean, weak.diagonal, 2 * weak.off_diagonal, shape=(7, 7))
+    prior = Independent(Normal(torch.zeros(49), torch.ones(49)), 1)
+
+    def everything():
+        torch.manual_seed(0)
+        z = q.rsample((3,))
+        matrices = q.covariance_matrix, q.precision_matrix
+        return z, q.log_prob(z), q.variance, kl_divergence(q, prior), kl_divergence(q, weak), *matrices
+
+    expected = everything()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = everything()
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_bad_shapes_are_named():
     ones = torch.ones(6)

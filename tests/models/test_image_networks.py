@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -102,6 +103,12 @@ def test_flat_images_and_numbers_of_pixels_serve_too(pair):
     assert pair[1](2, 256).eval()(torch.zeros(5, 2)).shape == (5, 1, 16, 16)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [np.prod((1, 8, 8)), np.array((1, 8, 8))])
+def test_numbers_of_numpy_are_sizes_too(shape):
+    assert ConvEncoder(shape, np.int64(2), channels=(4,))(torch.zeros(5, 64)).mean.shape == (5, 2)
+
+
 def test_rows_do_not_influence_one_another_in_eval_mode(pair, device):
     encoder, decoder = (
         network.double().to(device) for network in (pair[0]((1, 8, 10), 3), pair[1](3, (1, 8, 10)))
@@ -184,6 +191,8 @@ def test_batch_norm_in_training_mode_has_no_metric():
         ((28, 28), r"got \(28, 28\)"),
         (785, "got 785"),
         (-4, "got -4"),
+        ((1, 28.0, 28), r"got \(1, 28\.0, 28\)"),
+        (784.0, r"got 784\.0"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

@@ -97,6 +97,22 @@ def test_fewer_distinct_points_than_centres_are_refused():
         RBFPrecision.from_latents(torch.ones(5, 2), 1, 5)
 
 
+def test_autocast_leaves_the_precision_its_digits():
+    precision, z = module(torch.float32), torch.randn(20, 2)
+    expected = precision(z)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(precision(z), expected)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(5, 1), (5, 3), ()])
+def test_latents_of_another_dimension_are_refused(shape):
+    precision = module()
+    for function in (precision, precision.std, precision.basis):
+        with pytest.raises(ValueError, match=r"z: expected shape \(\.\.\., 2\), got"):
+            function(torch.zeros(shape, dtype=torch.float64))
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="bandwidths"):
@@ -105,6 +121,16 @@ def test_bad_arguments_are_named():
         RBFPrecision(torch.zeros(2, 2), torch.tensor([1.0, math.inf]), 4, zeta=0.1)
     with pytest.raises(ValueError, match=r"zeta: .* got 0\.0"):
         RBFPrecision(torch.zeros(2, 2), torch.ones(2), 4, zeta=0.0)
+    with pytest.raises(ValueError, match=r"zeta: expected .* in torch\.float32, got 1e-46"):
+        RBFPrecision(torch.zeros(2, 2), torch.ones(2), 4, zeta=1e-46)
+    with pytest.raises(ValueError, match=r"bandwidths: expected .* in torch\.float32"):
+        RBFPrecision(torch.zeros(1, 2), torch.tensor([1e-50], dtype=torch.float64), 4, zeta=0.1)
+    with pytest.raises(ValueError, match=r"centers: .* NaN"):
+        RBFPrecision(torch.full((1, 2), math.nan), torch.ones(1), 4, zeta=0.1)
+    with pytest.raises(TypeError, match=r"centers: .* torch\.int64"):
+        RBFPrecision(torch.zeros(1, 2, dtype=torch.int64), torch.ones(1), 4, zeta=0.1)
+    with pytest.raises(TypeError, match=r"latents: expected floating values, got torch\.int64"):
+        RBFPrecision.from_latents(torch.arange(20).reshape(10, 2), 2, 4)
     with pytest.raises(ValueError, match=r"a: .* got 0\.0"):
         RBFPrecision.from_latents(torch.randn(9, 2), 2, 4, a=0.0)
     with pytest.raises(ValueError, match=r"latents: .* NaN"):

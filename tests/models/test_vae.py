@@ -3,7 +3,15 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Normal
 
-from latentgeo.models import VAE, Autoencoder, ConstantStd, MLPDecoder, MLPEncoder, RBFPrecision
+from latentgeo.models import (
+    VAE,
+    Autoencoder,
+    ConstantStd,
+    MLPDecoder,
+    MLPEncoder,
+    NetworkStd,
+    RBFPrecision,
+)
 
 
 def vae(likelihood, variance=None):
@@ -67,6 +75,16 @@ def test_mean_and_std_have_forward_mode_and_double_backward(variance):
     torch.testing.assert_close(forward, (outputs(z + small * v) - outputs(z - small * v)) / (2 * small))
     jacobians = torch.func.vmap(torch.func.jacfwd(outputs))(z)
     torch.testing.assert_close(torch.einsum("noi,ni->no", jacobians, v), forward)
+
+
+@pytest.mark.parametrize("variance", [None, NetworkStd(2, 6, hidden=()), rbf()])
+def test_under_autocast_a_gaussian_density_is_computed_in_the_dtype_of_the_latents(variance):
+    model, z = vae("gaussian", variance), torch.randn(50, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        base = model.decode(z).base_dist
+        assert base.loc.dtype == base.scale.dtype == torch.float32
+        score = base.log_prob(torch.zeros(50, 6))
+    torch.testing.assert_close(score, Normal(base.loc, base.scale).log_prob(torch.zeros(50, 6)))
 
 
 def test_grey_levels_have_a_bernoulli_score():

@@ -108,6 +108,13 @@ def test_fields_do_not_depend_on_batch_mates_and_take_float32():
     torch.testing.assert_close(both, double, rtol=2e-3, atol=0)  # cells may fall in another order
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_centers_may_be_of_another_dtype_than_bounds(dtype):
+    center, other = TOP.to(dtype)[None], TOP.float() if dtype == torch.float64 else TOP
+    field = distance_field(HALF_PLANE, center, UPPER.to(other.dtype), 20)
+    assert torch.equal(field, distance_field(HALF_PLANE, other[None], UPPER.to(other.dtype), 20))
+
+
 def test_balls_of_the_half_plane_are_euclidean_discs(axes):
     """That of radius r about i is the disc about i cosh r of radius sinh r."""
     radii = torch.tensor([0.4, 0.8])

@@ -55,6 +55,12 @@ def test_colours_are_kept_and_grey_levels_are_scaled(axes):
     )
 
 
+@pytest.mark.usefixtures("unchecked")  # for limits that are integers
+def test_unsigned_grey_levels_below_black_are_black(axes):
+    shown = np.asarray(image_strip(axes, np.full((1, 2, 2), 5, np.uint8), limits=(10, 255)).get_array())
+    assert (shown[..., :3] == 0).all()
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("draw", "images", "message"),
@@ -103,6 +109,31 @@ def test_strips_are_what_curves_decode_to_with_words_beside_the_rows(axes):
         ("length 1", 0.5),
         ("length 2", 3.5),
     ]
+
+
+@pytest.mark.parametrize("inside", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("outside", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("answer", [lambda x: x, lambda x: (x, x.exp())], ids=["mean", "mean and std"])
+def test_strips_take_the_decoders_that_metrics_take(axes, inside, outside, answer):
+    flat = torch.nn.Linear(5, 6, dtype=inside)
+    curves = torch.rand(2, 4, 5, dtype=outside)
+    shown = np.asarray(
+        decoded_strips(axes, lambda z: answer(flat(z)), curves, image_shape=(2, 3)).get_array()
+    )
+    with torch.no_grad():
+        expected = flat(curves.to(inside))[:, :, 0].float().clamp(0, 1)
+    np.testing.assert_allclose(shown[::3, ::4, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_strips_refuse_decoders_that_metrics_refuse(axes):
+    curves = torch.rand(2, 4, 6)
+    with pytest.raises(
+        TypeError, match=r"decode must return a tensor, \(mean, std\) or a distribution, got dict"
+    ):
+        decoded_strips(axes, lambda z: {"mean": z}, curves, image_shape=(2, 3))
+    with pytest.raises(ValueError, match="decode holds a Dropout layer in training mode"):
+        decoded_strips(axes, torch.nn.Dropout(), curves, image_shape=(2, 3))
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -132,6 +132,50 @@ def test_point_out_of_reach_is_said_and_spoils_nothing():
     torch.testing.assert_close(found.point, torch.tensor([0.5, 0.0]), rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_point_out_of_reach_in_the_middle_spoils_nothing(weight):
+    hole = torch.tensor([0.1, 0.3])
+
+    def plane_with_a_hole(z):
+        near = (z - hole).norm(dim=1) < 0.01
+        return torch.where(near[:, None, None], torch.nan, torch.eye(2).expand(len(z), 2, 2))
+
+    x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.5, 0.5], [0.1, 0.3]])
+    with pytest.warns(ConvergenceWarning, match="no finite distance"):
+        found = frechet_mean(
+            lg.metric_from_function(plane_with_a_hole), x, weights=torch.tensor([1.0, 1, 1, 1, 1, weight])
+        )
+    assert found.converged == (weight == 0)
+    torch.testing.assert_close(found.point, torch.tensor([0.1, 0.1]), rtol=0, atol=1e-3)
+
+
+def test_points_of_no_weight_do_not_loosen_the_tolerance():
+    bowl = lg.pullback_metric(lambda z: torch.cat([z, z.square().sum(1, keepdim=True)], 1))
+    x = 0.7 * torch.randn(8, 2, generator=torch.Generator().manual_seed(1))
+    alone = frechet_mean(bowl, x)
+    weights = torch.cat([torch.ones(8), torch.zeros(1)])
+    found = frechet_mean(bowl, torch.cat([x, torch.tensor([[100.0, 0.0]])]), weights=weights)
+    off = bowl.norm(alone.point, found.point - alone.point) / alone.variance.sqrt()
+    assert off < 2e-3
+
+
+def test_mean_that_the_distances_are_too_rough_for_is_said():
+    """Shortest paths along edges have kinks, at which no step lowers the variance."""
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with pytest.warns(ConvergenceWarning, match="no shorter step lowers the variance"):
+        found = frechet_mean(EuclideanMetric(2), x, solver=lg.GraphSearch(x, num_neighbors=5))
+    assert not found.converged
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_inference_mode_changes_nothing(inside):
+    x = points_on(spaces.SPHERE, 6, torch.float32)
+    metric = spaces.SPHERE.metric(torch.float32)
+    with torch.inference_mode():
+        found = frechet_mean(metric, x.clone() if inside else x)
+    assert torch.equal(found.point, frechet_mean(metric, x).point)
+
+
 def test_too_few_steps_are_said():
     x = points_on(spaces.HALF_PLANE, 9)
     with pytest.warns(ConvergenceWarning, match="max_steps=1"):
@@ -152,6 +196,8 @@ def test_too_few_steps_are_said():
         ({"initial": torch.zeros(3)}, r"initial must have shape \(2,\)"),
         ({"initial": np.full(2, np.nan)}, "and be finite"),
         ({"initial": "middle"}, "initial must be 'medoid', a point, or None, got 'middle'"),
+        ({"max_steps": 0}, "max_steps must be a positive integer, got 0"),
+        ({"tol": float("nan")}, "tol must be a non-negative number or None, got nan"),
     ],
     ids=str,
 )
@@ -166,6 +212,8 @@ def test_wrong_types_are_named(unchecked):
         frechet_mean(EuclideanMetric(2), torch.zeros(3, 2), initial=[0.0, 0.0])
     with pytest.raises(TypeError, match="Metric or a geoopt"):
         frechet_mean(torch.eye(2), torch.zeros(3, 2))
+    with pytest.raises(TypeError, match="solver must be an object such as MinimizeEnergy"):
+        frechet_mean(EuclideanMetric(2), torch.zeros(3, 2), solver="shooting")
     with pytest.raises(ValueError, match="solver must be None"):
         frechet_mean(geoopt.PoincareBall(), torch.zeros(3, 2), solver=lg.MinimizeEnergy())
     with pytest.raises(ValueError, match="points must hold points of PoincareBall"):

@@ -10,7 +10,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import latentgeo as lg
 from latentgeo import ConvergenceWarning, EuclideanMetric, GeodesicKMeans
+from latentgeo.statistics.lloyd import Lloyd
+from latentgeo.statistics.space import LatentSpace
 
+HALF_PLANE = lg.metric_from_function(lambda z: torch.eye(2, dtype=z.dtype) / z[:, 1, None, None].square())
 BLOBS = torch.cat(
     [
         torch.tensor(center) + 0.1 * torch.randn(12, 2, generator=torch.Generator().manual_seed(i))
@@ -69,6 +72,64 @@ def test_labels_are_the_nearest_centers_although_most_distances_are_only_bounded
     assert torch.equal(distances.argmin(1), fitted.labels_)
     assert torch.equal(fitted.predict(points), fitted.labels_)
     assert fitted.inertia_ == pytest.approx(float(distances.min(1).values.double().square().sum()), rel=1e-3)
+
+
+def test_bounds_stay_below_the_distances_after_steps_that_bend() -> None:
+    """In the half-plane, where no chord helps, a step of second order leads 1.8 times as far as it is long."""
+    near, beyond = (
+        [0.5462, 0.4663],
+        [0.5537, 0.1855],
+    )  # where the exponential map leads, and where the step does
+    points = torch.tensor([near, beyond, [0.62, 0.17]]).double()
+    run = Lloyd(LatentSpace(HALF_PLANE, lg.MinimizeEnergy(num_segments=16)), points, 2)
+    with torch.no_grad():
+        run.place(torch.tensor([[0.0, 1.0], [0.6, 0.16]]).double())
+        run.iterate(1, 0.0)
+    x, y = points[:, None], run.centers
+    exact = torch.acosh(1 + (x - y).square().sum(2) / (2 * x[..., 1] * y[..., 1]))
+    torch.testing.assert_close(run.centers[0], points[1], rtol=0, atol=1e-3)
+    assert bool((run.distances <= 1.01 * exact + 1e-3).all())
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random", "k-medoids"])
+def test_no_start_is_where_nothing_reaches(init: str) -> None:
+    """More starts are no worse, although a start that reaches nothing has no inertia at all."""
+    hole = torch.tensor([0.1, 0.3])
+
+    def plane_with_a_hole(z: torch.Tensor) -> torch.Tensor:
+        near = (z - hole).norm(dim=1) < 0.01
+        return torch.where(near[:, None, None], torch.nan, torch.eye(2).expand(len(z), 2, 2))
+
+    points = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.5, 0.5], [0.1, 0.3]])
+    metric = lg.metric_from_function(plane_with_a_hole)
+    with pytest.warns(ConvergenceWarning, match="1 points are at no finite distance"):
+        fitted = GeodesicKMeans(metric, 1, init=init, n_init=4, random_state=3).fit(points)
+    assert fitted.labels_.tolist() == [0, 0, 0, 0, 0, -1]
+    assert fitted.inertia_ == pytest.approx(4.4, rel=1e-3)
+
+
+def test_the_start_that_reaches_most_is_kept() -> None:
+    """Starts on an island of the plane have less inertia, and leave the mainland out."""
+
+    def two_islands(z: torch.Tensor) -> torch.Tensor:
+        strait = (z[:, 0] > 4) & (z[:, 0] < 5)
+        return torch.where(strait[:, None, None], torch.nan, torch.eye(2).expand(len(z), 2, 2))
+
+    points = torch.cat([BLOBS[:3], torch.tensor([[9.0, 0.0]])])
+    with pytest.warns(ConvergenceWarning, match="1 points are at no finite distance"):
+        fitted = GeodesicKMeans(
+            lg.metric_from_function(two_islands), 1, init="random", n_init=8, random_state=0
+        ).fit(points)
+    assert fitted.labels_.tolist() == [0, 0, 0, -1]
+
+
+def test_names_of_the_distances() -> None:
+    fitted = GeodesicKMeans(EuclideanMetric(2), 3, random_state=0).fit(BLOBS.numpy())
+    assert fitted.get_feature_names_out().tolist() == [
+        "geodesickmeans0",
+        "geodesickmeans1",
+        "geodesickmeans2",
+    ]
 
 
 def test_inertia_does_not_grow_with_more_iterations() -> None:

@@ -157,6 +157,19 @@ def test_measures_differ_by_the_volume():
     torch.testing.assert_close(difference, volume, rtol=0, atol=1e-10)
 
 
+def test_density_where_the_metric_is_infinite_is_zero():
+    """The half-line, with the metric of its logarithm: 0 is infinitely far, in an infinite volume."""
+    half_line = lg.pullback_metric(torch.log)
+    points = normal_points(8, 1, scale=0.5).exp()
+    fitted = LocallyAdaptiveNormal(half_line, random_state=0, n_samples=32, tol=1.0).fit(points)
+    end = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
+    for measure in ("lebesgue", "riemannian"):
+        with pytest.warns(ConvergenceWarning, match="1 points are at no finite distance"):
+            scores = fitted.score_samples(end, measure=measure)
+        assert scores[0].isfinite()
+        assert scores[1] == -torch.inf
+
+
 def test_density_does_not_depend_on_affine_coordinates():
     """Mean and covariance, carried back, are as good as those found there; densities differ by the determinant."""
     space = spaces.SPHERE
@@ -243,6 +256,15 @@ def test_points_and_draws_out_of_reach_are_said_and_spoil_nothing():
     assert scores[:-1].isfinite().all()
 
 
+def test_inference_mode_changes_nothing():
+    points = spaces.SPHERE.points(12, torch.Generator().manual_seed(0))
+    metric, options = spaces.SPHERE.metric(), {"n_samples": 64, "random_state": 0}
+    with torch.inference_mode():
+        fitted = LocallyAdaptiveNormal(metric, **options).fit(points.clone())
+        scores = fitted.score_samples(points)
+    assert torch.equal(scores, LocallyAdaptiveNormal(metric, **options).fit(points).score_samples(points))
+
+
 def test_too_few_steps_are_said():
     with pytest.warns(ConvergenceWarning, match="max_iter=1"):
         fitted = LocallyAdaptiveNormal(spaces.SPHERE.metric(), max_iter=1, tol=0.0, random_state=0).fit(
@@ -275,6 +297,9 @@ def test_data_that_cannot_be_fitted(unchecked):
     ):
         with pytest.raises(ValueError, match=message):
             estimator.fit(wrong)
+    singular = lg.pullback_metric(lambda z: torch.cat([z[:, :1], z[:, :1].square()], 1))
+    with pytest.raises(ValueError, match="the metric is regular at 0"):
+        LocallyAdaptiveNormal(singular, random_state=0).fit(points)
     with pytest.raises(TypeError, match="metric must be a latentgeo Metric"):
         LocallyAdaptiveNormal(lambda z: z).fit(points)
     with pytest.raises(ValueError, match="expecting 2 features"):

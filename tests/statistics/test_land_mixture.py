@@ -153,6 +153,20 @@ def test_point_out_of_reach_belongs_to_none():
         assert fitted.predict_proba(far)[0].tolist() == [0.0, 0.0]
 
 
+def test_point_where_the_metric_is_not_finite_takes_no_component():
+    def plane(z: torch.Tensor) -> torch.Tensor:
+        return torch.where((z[:, 0] > 6)[:, None, None], torch.nan, torch.eye(2).expand(len(z), 2, 2))
+
+    points = flat_clusters(12, 0)[0].float()
+    far = torch.tensor([[9.0, 0.0]])
+    with pytest.warns(ConvergenceWarning, match="1 points are at no finite distance"):
+        fitted = LocallyAdaptiveNormalMixture(
+            lg.metric_from_function(plane), 2, n_samples=64, random_state=0
+        ).fit(torch.cat([points, far]))
+    assert fitted.means_.isfinite().all()
+    assert fitted.weights_.min() > 0.2
+
+
 def test_best_of_several_starts_is_kept():
     points = flat_clusters(30, 3)[0]
     options = {"random_state": 1, "n_samples": 64}

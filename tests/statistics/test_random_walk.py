@@ -158,6 +158,12 @@ def test_any_leading_dimensions(kind):
     assert torch.equal(random_walk(metric, start, 0, 0.1, kind=kind), start[None])
 
 
+def test_numbers_of_numpy_are_numbers(unchecked):
+    start = torch.zeros(4, 2)
+    walks = random_walk(EuclideanMetric(2), start, np.int64(3), np.float32(0.25), generator=seeded())
+    assert torch.equal(walks, random_walk(EuclideanMetric(2), start, 3, 0.25, generator=seeded()))
+
+
 def test_generator_decides_and_the_global_one_is_left_alone(capsys):
     metric, start = spaces.SPHERE.metric(torch.float32), torch.zeros(4, 2)
     state = torch.get_rng_state()
@@ -212,8 +218,10 @@ def test_singular_metric_leaves_walkers_where_they_are():
         ({"start": torch.full((3, 2), torch.nan)}, "start must be finite"),
         ({"num_steps": -1}, "num_steps must be a non-negative integer, got -1"),
         ({"num_steps": 2.0}, "num_steps must be a non-negative integer"),
+        ({"num_steps": True}, "num_steps must be a non-negative integer, got True"),
         ({"step_size": 0.0}, "step_size must be a positive number, got 0.0"),
         ({"step_size": math.inf}, "step_size must be a positive number"),
+        ({"step_size": True}, "step_size must be a positive number, got True"),
         ({"kind": "levy"}, "kind must be one of 'brownian', 'inverse-metric', 'euclidean', got 'levy'"),
     ],
     ids=str,

@@ -1,5 +1,9 @@
-"""scikit-learn's own checks of the estimators, on the metric of the identity, which is flat in any dimension."""
+"""scikit-learn's own checks of the estimators, on the metric of the identity, which is flat in any dimension.
 
+And arrays that scikit-learn takes as they are: of any layout, and not of any precision.
+"""
+
+import numpy as np
 import pytest
 import torch
 from sklearn.base import BaseEstimator
@@ -60,3 +64,44 @@ def cases() -> list:
 @pytest.mark.parametrize(("estimator", "check"), cases())
 def test_check_is_met(unchecked: None, estimator: BaseEstimator, check) -> None:
     check(estimator)
+
+
+@pytest.mark.parametrize(
+    "laid_out",
+    [
+        lambda X: X[::-1].copy()[::-1],
+        lambda X: X[:, ::-1].copy()[:, ::-1],
+        lambda X: X.astype(X.dtype.newbyteorder()),
+        np.asfortranarray,
+    ],
+    ids=["rows backwards", "columns backwards", "bytes swapped", "by columns"],
+)
+def test_arrays_of_any_layout_are_as_their_values(unchecked: None, laid_out) -> None:
+    X = np.random.default_rng(0).normal(size=(12, 2))
+    weights = np.arange(1.0, 13)
+    estimator = lg.GeodesicKMeans(lg.EuclideanMetric(2), 2, random_state=0)
+    expected = estimator.fit_transform(X, sample_weight=weights)
+    found = estimator.fit_transform(laid_out(X), sample_weight=laid_out(weights[:, None])[:, 0])
+    np.testing.assert_array_equal(found, expected)
+    assert torch.equal(
+        lg.frechet_mean(lg.EuclideanMetric(2), laid_out(X)).point,
+        lg.frechet_mean(lg.EuclideanMetric(2), X).point,
+    )
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.ones((12, 2), np.float16),
+        np.ones((12, 2), np.longdouble),
+        torch.ones(12, 2, dtype=torch.bfloat16),
+        torch.ones(12, 2, dtype=torch.complex64),
+    ],
+    ids=["float16", "long double", "bfloat16", "complex64"],
+)
+def test_other_precisions_than_single_and_double_are_refused(unchecked: None, X) -> None:
+    for estimator in (lg.GeodesicKMeans(FLAT, 2), lg.LocallyAdaptiveNormal(FLAT)):
+        with pytest.raises(TypeError, match="X must be in float32 or float64, got"):
+            estimator.fit(X)
+    with pytest.raises(TypeError, match="points must be in float32 or float64, got"):
+        lg.frechet_mean(FLAT, X)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,3 +32,9 @@ def test_the_generator_decides():
 def test_levels_outside_are_refused(level):
     with pytest.raises(ValueError, match=r"images: expected grey levels in \[0, 1\]"):
         static_binarization(torch.tensor([0.5, level]))
+
+
+@pytest.mark.parametrize("images", [torch.tensor([0, 1], dtype=torch.uint8), np.array([0.5])])
+def test_what_is_no_floating_tensor_is_refused(images, unchecked):
+    with pytest.raises(TypeError, match=r"images: expected a tensor of floating grey levels .* got"):
+        static_binarization(images)

@@ -191,6 +191,14 @@ def test_nan_is_not_hidden_and_stays_in_its_column():
         assert bool(bound[1].isnan())
 
 
+@pytest.mark.parametrize("alpha", [1 - 1e-9, 1 + 1e-9])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_near_one_few_bits_give_the_mean(dtype, alpha):
+    bound = renyi_bound(torch.tensor([[-1.0], [-3.0]], dtype=dtype), alpha)
+    assert bound.dtype == dtype
+    assert float(bound) == pytest.approx(-2.0)
+
+
 @pytest.mark.parametrize("batch", [(), (4,), (2, 0), (2, 3)])
 def test_any_leading_shape_is_a_batch(batch):
     values = torch.randn(6, *batch)

@@ -1,6 +1,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -237,6 +238,21 @@ def test_families_without_a_closed_divergence_can_be_trained():
     assert abs(float(estimate.mean() - other.mean())) < 4 * error
     with pytest.raises(NotImplementedError):
         ELBO(sample=False)(vae, x)
+
+
+@pytest.mark.parametrize("backward", ["all", "one"])
+def test_under_autocast_every_parameter_has_a_gradient(backward):
+    # Until torch 2.10 the weights that autocast had cast without a graph served the pass with one too.
+    vae, x = model().float(), images().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = Renyi(-math.inf, 4, backward=backward)(vae, x)
+    loss.backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in vae.parameters())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numbers_of_numpy_are_numbers_of_samples():
+    assert bool(IWAE(np.int64(5))(model(), images()).isfinite())
 
 
 @pytest.mark.usefixtures("unchecked")

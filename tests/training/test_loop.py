@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from latentgeo.data import load_digits
 from latentgeo.models import VAE, Autoencoder, MLPDecoder, MLPEncoder
 from latentgeo.training import ELBO, fit, load_checkpoint
 
@@ -202,6 +203,32 @@ def test_resume_without_a_checkpoint_starts_afresh(tmp_path):
     assert_same_weights(first, second)
 
 
+def test_an_unseeded_run_that_finds_nothing_to_resume_advances_the_callers_generator(tmp_path):
+    first, second = vae(), vae()
+    torch.manual_seed(3)
+    fit(first, data(), epochs=1, progress=False)
+    expected = torch.get_rng_state()
+    torch.manual_seed(3)
+    fit(second, data(), epochs=1, checkpoint_dir=tmp_path, resume=True, progress=False)
+    assert_same_weights(first, second)
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+def test_a_fresh_run_that_fails_leaves_the_earlier_one_aside_and_not_to_be_resumed(tmp_path):
+    first, resumed, fresh = vae(), vae(), vae()
+    fit(first, data(), epochs=5, checkpoint_dir=tmp_path, progress=False)
+    objective = FailsAt(1, error=RuntimeError())
+    with pytest.raises(RuntimeError):
+        fit(vae(), data(), epochs=2, objective=objective, checkpoint_dir=tmp_path, progress=False)
+    load_checkpoint(tmp_path / "checkpoint.safetensors.previous", resumed)
+    assert_same_weights(first, resumed)
+    resumed = vae()
+    history = fit(resumed, data(), epochs=2, seed=0, checkpoint_dir=tmp_path, resume=True, progress=False)
+    assert history.losses == fit(fresh, data(), epochs=2, seed=0, progress=False).losses
+    assert_same_weights(fresh, resumed)
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.safetensors", "history.csv"}
+
+
 def test_resuming_a_finished_run_only_loads_it(tmp_path):
     first, second = vae(), vae(seed=9)
     expected = fit(first, data(), epochs=2, seed=0, checkpoint_dir=tmp_path, progress=False)
@@ -265,6 +292,10 @@ def test_bad_arguments_are_named(tmp_path):
         fit(vae(), data(), epochs=1, resume=True)
     with pytest.raises(ValueError, match=r"data: .* N at least 1"):
         fit(vae(), torch.zeros(0, 12), epochs=1)
+    with pytest.raises(ValueError, match=r"epochs: .* got 2\.5"):
+        fit(vae(), data(), epochs=2.5)
+    with pytest.raises(TypeError, match=r"data: expected a tensor or an array .* got LabelledImages"):
+        fit(vae(), load_digits(), epochs=1)
     with pytest.raises(TypeError, match="data: expected floating"):
         fit(vae(), torch.zeros(5, 12, dtype=torch.uint8), epochs=1)
     with pytest.raises(ValueError, match="model: expected parameters"):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from latentgeo.models import VAE, Autoencoder, MLPDecoder, MLPEncoder
-from latentgeo.training import ELBO, IWAE, BurdaSchedule, ReconstructionLoss, evaluate, fit
+from latentgeo.training import ELBO, IWAE, BurdaSchedule, Checkpoint, ReconstructionLoss, evaluate, fit
 
 
 def vae(seed=0):
@@ -88,6 +88,25 @@ def test_random_binarization_draws_each_batch_anew_and_follows_the_seed():
     assert torch.equal(seen[0], seen[2])
     assert_same_weights(models[0], models[1])
     assert different(models[0], models[2])
+
+
+@pytest.mark.parametrize("batch_size", [20, None])
+def test_a_transform_may_write_into_its_batch(batch_size):
+    x, held_out = data(), data(30, seed=2)
+    options = {"epochs": 2, "batch_size": batch_size, "seed": 7, "progress": False}
+    first, second = vae(), vae()
+    fit(first, x, transform=lambda batch: batch.mul_(0.5), validation=held_out, **options)
+    assert torch.equal(x, data())
+    assert torch.equal(held_out, data(30, seed=2))
+    fit(second, x, transform=lambda batch: 0.5 * batch, **options)
+    assert_same_weights(first, second)
+
+
+def test_learning_rates_of_numpy_reach_the_checkpoint(tmp_path):
+    train(vae(), 1, schedule=lambda _: np.float32(0.25), checkpoint_dir=tmp_path)
+    checkpoint = Checkpoint.read(tmp_path / "checkpoint.safetensors")
+    assert checkpoint.optimizer is not None
+    assert checkpoint.optimizer["param_groups"][0]["lr"] == 0.25
 
 
 def test_validation_does_not_change_the_run():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+import latentgeo.training.precision as precision_module
 from latentgeo.data import load_digits
 from latentgeo.models import VAE, ConstantStd, MLPDecoder, MLPEncoder, RBFPrecision
 from latentgeo.training import ELBO, fit, fit_precision
@@ -48,7 +49,7 @@ def test_the_precision_becomes_the_models_variance(model, images):
     precision = fit_precision(model, images, num_centers=16, random_state=0)
     assert isinstance(precision, RBFPrecision)
     assert model.variance is precision
-    assert not model.training
+    assert not any(module.training for module in model.modules())
     assert model.decode(model.encode(images).mean).stddev.shape == (300, 64)
 
 
@@ -174,6 +175,35 @@ def test_as_many_centres_as_points_give_a_finite_precision(model, images):
     precision = fit_precision(model, images[:40], num_centers=40, random_state=0)
     assert bool(precision.log_weight.isfinite().all())
     assert bool(precision.std(model.encode(images).mean).isfinite().all())
+
+
+def test_functions_that_do_not_reach_the_data_are_refused(model, images):
+    before = model.variance
+    with pytest.raises(ValueError, match=r"a: expected functions wide enough .* with a=0\.0001"):
+        fit_precision(model, images, num_centers=8, a=1e-4, epochs=2, random_state=0)
+    assert model.variance is before
+
+
+def test_an_output_explained_exactly_needs_a_smallest_deviation(images):
+    model = gaussian_vae()
+    with torch.no_grad():
+        model.decoder.net[-2].weight[5] = 0  # the output is one half everywhere
+        model.decoder.net[-2].bias[5] = 0
+    x, before = images.clone().flatten(1), model.variance
+    x[:, 5] = 0.5
+    with pytest.raises(ValueError, match=r"min_std: expected a positive .* got 0\.0"):
+        fit_precision(model, x, num_centers=8, min_std=0.0, random_state=0)
+    assert model.variance is before
+
+
+def test_the_size_of_the_parts_does_not_matter(model, images, monkeypatch):
+    whole = fit_precision(model, images, num_centers=8, epochs=1, random_state=0)
+    at_once, basis = [], RBFPrecision.basis
+    monkeypatch.setattr(RBFPrecision, "basis", lambda self, z: at_once.append(len(z)) or basis(self, z))
+    monkeypatch.setattr(precision_module, "_CHUNK_ROWS", 128)
+    parts = fit_precision(model, images, num_centers=8, epochs=1, random_state=0)
+    assert max(at_once) <= 128
+    torch.testing.assert_close(parts.log_weight, whole.log_weight)
 
 
 def test_numpy_data_are_taken(model, images):

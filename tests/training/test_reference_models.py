@@ -7,6 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import latentgeo.training.reference_models as module
 from latentgeo.data import load_digits
 from latentgeo.training import reference_model, train_reference
+from latentgeo.training.rbf_vae import RBFVAEConfig, train_rbf_vae
 
 
 def digits():
@@ -23,6 +24,17 @@ def test_files_are_small_and_hold_a_model_in_eval_mode(name):
     here, away = vae.variance.centers, vae.variance.centers.mean(0) + torch.tensor([[60.0, 0.0]])
     with torch.no_grad():
         assert vae.decode(away).stddev.mean() > 10 * vae.decode(here).stddev.mean()
+
+
+def test_generators_are_left_where_they_were(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    before = torch.get_rng_state()
+    reference_model("digits")
+    config = RBFVAEConfig(epochs=1, batch_size=100, num_centers=4)
+    train_rbf_vae(digits().images[:100].flatten(1), config, seed=7, device=torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not seeded
 
 
 def test_the_model_knows_its_data():

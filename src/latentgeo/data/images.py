@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentgeo.models.arguments import check_count
+
 
 class LabelledImages(NamedTuple):
     """Images with grey levels (or colours) in [0, 1], and their classes.
@@ -33,16 +35,18 @@ class LabelledImages(NamedTuple):
             per_class: how many of each, the first ones; None keeps all.
 
         Raises:
-            ValueError: there are fewer than `per_class` of a class, or none.
+            ValueError: no classes, a `per_class` below one, or fewer images than that of a class, or none.
         """
+        if per_class is not None:
+            check_count("per_class", per_class, words="a positive integer or None")
         chosen = []
         for label in classes:
             (rows,) = torch.nonzero(self.labels == label, as_tuple=True)
-            wanted = len(rows) if per_class is None else per_class
-            if wanted < 1 or len(rows) < wanted:
-                raise ValueError(
-                    f"classes: expected at least {max(wanted, 1)} images of {label}, got {len(rows)}"
-                )
-            chosen.append(rows[:wanted])
+            wanted = per_class or 1
+            if len(rows) < wanted:
+                raise ValueError(f"classes: expected at least {wanted} images of {label}, got {len(rows)}")
+            chosen.append(rows[:per_class])
+        if not chosen:
+            raise ValueError("classes: expected at least one, got none")
         order = torch.cat(chosen).unique()
         return LabelledImages(self.images[order], self.labels[order])

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentgeo.models.arguments import check_count
+
 
 class Surface(NamedTuple):
     """Noisy points of a surface.
@@ -152,10 +154,9 @@ def swiss_roll(num_points: int, *, noise: float = 0.05, generator: torch.Generat
 
 
 def _check(num_points: int, noise: float) -> None:
-    if num_points < 1:
-        raise ValueError(f"num_points: expected a positive integer, got {num_points!r}")
-    if not noise >= 0.0:
-        raise ValueError(f"noise: expected a non-negative number, got {noise!r}")
+    check_count("num_points", num_points)
+    if not 0.0 <= noise < math.inf:
+        raise ValueError(f"noise: expected a non-negative finite number, got {noise!r}")
 
 
 def _polar(radius: Tensor, angle: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ def kl_at_ratio(variance: Float[Tensor, "..."], ratio: Float[Tensor, "..."] | fl
     return 0.5 * (variance / found / found + _excess(variance))
 
 
-def stationary_variance(ratio: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def stationary_variance(ratio: Float[Tensor, "..."] | float) -> Float[Tensor, "..."]:
     """The variance at which `kl_at_ratio` is least, ρ² / (1 + ρ²); the least divergence is ½ log(1 + 1 / ρ²).
 
     There σ² + μ² = 1. Averaged over data whose latents have mean zero: mean σ² + Var μ = 1, the condition
@@ -90,7 +90,8 @@ def stationary_variance(ratio: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         >>> stationary_variance(torch.tensor([0.1, 1.0, 10.0]))
         tensor([0.0099, 0.5000, 0.9901])
     """
-    return 1 / (1 + _ratio(ratio, ratio).reciprocal().square())
+    found = torch.as_tensor(ratio)
+    return 1 / (1 + _ratio(found, found).reciprocal().square())
 
 
 def _ratio(ratio: Tensor | float, like: Tensor) -> Tensor:

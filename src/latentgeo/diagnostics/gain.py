@@ -6,7 +6,7 @@ from torch import Tensor
 
 from latentgeo.diagnostics.arguments import check_count, check_data
 from latentgeo.diagnostics.protocol import LatentModel, check_model, checked_posterior
-from latentgeo.diagnostics.scores import DATA_ROWS, LATENT_ROWS, chunk_rows, decoded_scores, negative_error
+from latentgeo.diagnostics.scores import DATA_ROWS, chunk_rows, decoded_scores, latent_rows, negative_error
 from latentgeo.training.generators import seeded_generators
 
 
@@ -81,8 +81,8 @@ def _latents(model: LatentModel, x: Tensor, num_samples: int | None) -> list[Ten
         raise ValueError(
             f"num_samples: expected None with codes that are not distributions, got {num_samples}"
         )
-    if latents[0].dim() != 2:
-        raise ValueError(f"model: expected latents of shape (N, d), got {tuple(latents[0].shape)}")
+    if latents[0].dim() != 2 or len(latents[0]) != len(x):
+        raise ValueError(f"model: expected {len(x)} latents of shape (N, d), got {tuple(latents[0].shape)}")
     return latents
 
 
@@ -91,7 +91,7 @@ def _losses_without_each(model: LatentModel, z: Tensor, x: Tensor, rows: int) ->
     normal = decoded_scores(model, z[None], x, chunk_size=rows, score=negative_error)
     zeroed = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
     parts = []
-    for latents in zeroed.split(max(1, LATENT_ROWS // len(z))):
+    for latents in zeroed.split(max(1, latent_rows(z[0].shape, z.element_size()) // len(z))):
         without = z.masked_fill(latents[:, None], 0.0)
         parts.append(normal - decoded_scores(model, without, x, chunk_size=rows, score=negative_error))
     return torch.cat(parts)

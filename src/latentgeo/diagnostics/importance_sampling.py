@@ -11,7 +11,14 @@ from tqdm.auto import tqdm
 
 from latentgeo.diagnostics.arguments import check_count, check_data
 from latentgeo.diagnostics.protocol import LatentModel, check_model, joint_log_prob, log_prior, posterior_of
-from latentgeo.diagnostics.scores import DATA_ROWS, LATENT_ROWS, chunk_rows, decoded_scores, log_density
+from latentgeo.diagnostics.scores import (
+    DATA_ROWS,
+    LATENT_ROWS,
+    chunk_rows,
+    decoded_scores,
+    latent_rows,
+    log_density,
+)
 from latentgeo.training.generators import seeded_generators
 
 
@@ -59,8 +66,8 @@ def log_likelihood(
     The estimate of p(x) is unbiased; that of log p(x) is a lower bound in expectation, below by about
     half its variance. Its standard error is close to √(1 / S_eff - 1 / S) while S_eff is large.
 
-    Sums run in log space and float64, sample after sample, so that memory depends neither on S nor on
-    B. Gradients are not followed.
+    Sums over samples run in log space and float64, sample after sample, so that memory depends neither on
+    S nor on B; those over pixels and latents in float32 at least. Gradients are not followed.
 
     Args:
         model: see `LatentModel`.
@@ -117,10 +124,12 @@ def log_likelihood(
 def _sum_up(model: LatentModel, x: Tensor, num_samples: int, rows: int, sums: Tensor, bar: tqdm) -> None:
     """Makes `sums` (2, N) the logarithms of Σ_s exp(ℓ_s) and Σ_s exp(2 ℓ_s) of each datum, in one pass."""
     posterior = posterior_of(model, x)
-    for start in range(0, num_samples, LATENT_ROWS // len(x)):
-        z = posterior.sample(torch.Size([min(LATENT_ROWS // len(x), num_samples - start)]))
+    latent = (posterior.batch_shape + posterior.event_shape)[1:]
+    drawn = max(1, latent_rows(latent, x.element_size()) // len(x))  # of each datum
+    for start in range(0, num_samples, drawn):
+        z = posterior.sample(torch.Size([min(drawn, num_samples - start)]))
         log_weights = decoded_scores(model, z, x, chunk_size=rows, score=log_density)
-        log_weights += log_prior(model, z) - joint_log_prob(posterior, z)
+        log_weights += log_prior(model, z) - joint_log_prob(posterior, z, batch_dims=2)
         new = torch.stack([log_weights.logsumexp(0), (2 * log_weights).logsumexp(0)])
         sums.copy_(torch.logaddexp(sums, new))
         bar.update(log_weights.numel())

@@ -3,11 +3,11 @@
 import math
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor, nn
-from torch.distributions import Distribution
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
 
-# Layers whose output is random, or by which rows influence each other, while training.
-_UNFIT_IN_TRAINING = ("BatchNorm", "Dropout", "RReLU")
+from latentgeo.eval_mode import layer_name, modules_of, unfit_layers
 
 
 @runtime_checkable
@@ -50,12 +50,12 @@ def check_model(model: object) -> None:
 
 
 def refuse_training(name: str, part: object) -> None:
-    """Refuse a module, or the method of one, with a layer that is only meaningful in eval mode and is training."""
-    module = part if isinstance(part, nn.Module) else getattr(part, "__self__", None)
-    for layer in module.modules() if isinstance(module, nn.Module) else ():
-        kind = type(layer).__name__
-        if layer.training and any(word in kind for word in _UNFIT_IN_TRAINING):
-            raise ValueError(f"{name}: expected eval mode, got a {kind} in training mode; call .eval() first")
+    """Refuse a callable that holds a layer which is only meaningful in eval mode and is training."""
+    for layer in unfit_layers(modules_of(part)):
+        if layer.training:
+            raise ValueError(
+                f"{name}: expected eval mode, got a {layer_name(layer)} in training mode; call .eval() first"
+            )
 
 
 def posterior_of(model: LatentModel, x: Tensor) -> Distribution:
@@ -76,19 +76,42 @@ def checked_posterior(posterior: object, x: Tensor) -> Distribution:
             f"model: expected encode(x) to answer a distribution over ({len(x)}, d), one row for each datum, "
             f"got one over {tuple(shape)}"
         )
+    check_rows("encode(x)", posterior, len(x))
     return posterior
+
+
+def check_rows(call: str, distribution: Distribution, rows: int) -> None:
+    """Refuse a distribution of which the rows are no batch, as where Independent takes one dimension too many."""
+    if distribution.batch_shape[:1] != (rows,):
+        raise ValueError(
+            f"model: expected {call} to answer a distribution whose batch shape begins with {rows}, one a row, "
+            f"got batch shape {tuple(distribution.batch_shape)} and event shape {tuple(distribution.event_shape)}"
+        )
 
 
 def log_prior(model: LatentModel, z: Tensor) -> Tensor:
     """The log-density p(z) (S, N) of latents (S, N, *latent)."""
     prior = getattr(model, "prior", None)
     if prior is None:
-        return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(2).sum(-1)
+        return -0.5 * (z.double().square() + math.log(2 * math.pi)).flatten(2).sum(-1)
     if not isinstance(prior, Distribution):
         prior = prior(z)
-    return joint_log_prob(prior, z)
+    return joint_log_prob(prior, z, batch_dims=2)
 
 
-def joint_log_prob(distribution: Distribution, z: Tensor) -> Tensor:
-    """Log-densities (S, N) of z (S, N, *latent), where the factors of a distribution may be batched or its event."""
-    return distribution.log_prob(z).reshape(*z.shape[:2], -1).sum(-1)
+def joint_log_prob(distribution: Distribution, value: Tensor, *, batch_dims: int) -> Tensor:
+    """Log-densities of values (*batch, *event), where the factors of a distribution may be batched or its event.
+
+    Independent factors are summed in single precision at least, as a sum over many pixels overflows in half.
+    """
+    while isinstance(distribution, Independent):  # which sums in the dtype of its factors
+        distribution = distribution.base_dist
+    factors = distribution.log_prob(value)
+    return summed(factors, batch_dims)
+
+
+def summed(terms: Tensor, batch_dims: int) -> Tensor:
+    """Sums over all dimensions after those of the batch, of half precision in single."""
+    # not in double: on a CPU such sums of many pixels take a sixth of the time of their Bernoulli likelihood
+    dtype = torch.promote_types(terms.dtype, torch.float32)
+    return terms.reshape(*terms.shape[:batch_dims], -1).sum(-1, dtype=dtype)

@@ -1,6 +1,7 @@
 """How well classes are told apart by hyperplanes in a latent space."""
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -93,7 +94,8 @@ def _labels(name: str, labels: Array, rows: int) -> np.ndarray:
 
 def _array(name: str, values: Array) -> np.ndarray:
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        known = values.float() if values.dtype == torch.bfloat16 else values  # which NumPy has no type for
+        return known.detach().cpu().numpy()
     if not isinstance(values, np.ndarray):
         raise TypeError(f"{name}: expected a torch tensor or a NumPy array, got {type(values).__name__}")
     return values

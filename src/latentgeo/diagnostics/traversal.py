@@ -1,7 +1,8 @@
 """What a decoder makes of a latent point as one latent after the other is varied."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import numbers
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from latentgeo.diagnostics.protocol import refuse_training
 def latent_traversal(
     decode: Callable[[Tensor], Any],
     z: Float[Tensor, "*batch d"],
-    dims: Sequence[int],
+    dims: Iterable[SupportsIndex],
     values: Float[Tensor, " v"] | Sequence[float],
 ) -> Float[Tensor, "..."]:
     """Decoded points around `z`: for each latent in `dims`, it alone is set to each of `values`.
@@ -47,13 +48,11 @@ def latent_traversal(
     check_tensor("z", z, "(..., d)", least_dims=1)
     refuse_training("decode", decode)
     size = z.shape[-1]
-    if not len(dims) or any(not -size <= index < size for index in dims):
-        raise ValueError(f"dims: expected latents from {-size} to {size - 1}, got {list(dims)}")
     steps = torch.as_tensor(values, dtype=z.dtype, device=z.device)
     check_tensor("values", steps, "(V,)", least_dims=1)
     if steps.dim() != 1:
         raise ValueError(f"values: expected shape (V,), got {tuple(steps.shape)}")
-    varied = torch.eye(size, dtype=torch.bool, device=z.device)[list(dims)]
+    varied = torch.eye(size, dtype=torch.bool, device=z.device)[_indices(dims, size)]
     points = torch.where(varied[:, None], steps[:, None], z[..., None, None, :])
     output = decode(points.reshape(-1, size))
     if isinstance(output, Distribution):
@@ -67,3 +66,15 @@ def latent_traversal(
             f"decode: expected {points[..., 0].numel()} rows, one for each point, got {tuple(output.shape)}"
         )
     return output.reshape(points.shape[:-1] + output.shape[1:])
+
+
+def _indices(dims: object, size: int) -> list[int]:
+    """The latents to vary, as integers of Python."""
+    listed = dims.tolist() if isinstance(dims, Tensor) else dims
+    found = list(listed) if isinstance(listed, Iterable) else []
+    whole = all(isinstance(index, numbers.Integral) and not isinstance(index, bool) for index in found)
+    if not found or not whole or not all(-size <= index < size for index in found):
+        raise ValueError(
+            f"dims: expected a sequence of integers from {-size} to {size - 1}, got {found or listed!r}"
+        )
+    return [int(index) for index in found]

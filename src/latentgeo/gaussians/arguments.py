@@ -34,6 +34,13 @@ def check_values(name: str, mean: Tensor, std: Tensor) -> None:
             raise ValueError(f"the {what} of {name} must be {kind}, got {high if low > floor else low:.6g}")
 
 
+def as_times(t: Tensor | float, like: Tensor) -> Tensor:
+    """Times as a tensor; a number in the dtype and on the device of the points."""
+    if not isinstance(t, Tensor | int | float) or isinstance(t, bool):
+        raise TypeError(f"t must be a number or a tensor of times (M,), got {describe(t)}")
+    return t if isinstance(t, Tensor) else like.new_tensor(t)
+
+
 def check_alike(name: str, x: Tensor, other_name: str, other: Tensor) -> None:
     """Refuses tensors of different dtype or device."""
     if x.dtype != other.dtype or x.device != other.device:

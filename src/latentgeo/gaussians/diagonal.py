@@ -14,7 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.gaussians import univariate
-from latentgeo.gaussians.arguments import check_alike, check_broadcast, check_precision, check_values
+from latentgeo.gaussians.arguments import (
+    as_times,
+    check_alike,
+    check_broadcast,
+    check_precision,
+    check_values,
+)
 from latentgeo.metrics.arguments import describe
 
 Point = Float[Tensor, "*#batch 2 d"]
@@ -102,13 +108,14 @@ def root(square: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     return torch.where(zero, 0, torch.where(zero, 1, square).sqrt())
 
 
-def geodesic(x: Point, y: Point, t: Float[Tensor, "*times"]) -> Float[Tensor, "... 2 d"]:
+def geodesic(x: Point, y: Point, t: Float[Tensor, "*times"] | float) -> Float[Tensor, "... 2 d"]:
     """The geodesic from x, at t = 0, to y, at t = 1.
 
     Args:
         x: (..., 2, d) points.
         y: (..., 2, d) points.
-        t: one time; (M,) times, which become the leading dimension; or (..., 1, 1) times, which broadcast.
+        t: one time, a number or a tensor; (M,) times, which become the leading dimension; or (..., 1, 1) times,
+            which broadcast.
 
     Example:
         >>> import torch
@@ -117,6 +124,7 @@ def geodesic(x: Point, y: Point, t: Float[Tensor, "*times"]) -> Float[Tensor, ".
         tensor([1., 2., 4.])
     """
     (mean1, std1), (mean2, std2) = _pair(x, y)
+    t = as_times(t, mean1)
     check_alike("x", x, "t", t)
     if t.ndim == 1:
         t = t.reshape(-1, *(1,) * max(mean1.ndim, mean2.ndim))

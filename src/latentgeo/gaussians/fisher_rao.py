@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from latentgeo.gaussians import univariate
-from latentgeo.gaussians.arguments import check_alike, check_broadcast, check_precision, check_values
+from latentgeo.gaussians.arguments import (
+    as_times,
+    check_alike,
+    check_broadcast,
+    check_precision,
+    check_values,
+)
 from latentgeo.gaussians.diagonal import root, sum_of_squares
 from latentgeo.gaussians.full import full_distance, full_geodesic
+from latentgeo.gaussians.full_arguments import check_pair, symmetric
 from latentgeo.metrics.arguments import describe
 
 _SUPPORTED = "Normal, Independent(Normal) and MultivariateNormal"
@@ -38,7 +46,8 @@ def fisher_rao_distance(p: Distribution, q: Distribution) -> Float[Tensor, "..."
         q: another of the same family, the same event shape, dtype and device; batch shapes broadcast.
 
     Returns:
-        Distances of the broadcast batch shape. Differentiable in the parameters, with gradient zero where p is q.
+        Distances of the broadcast batch shape. Differentiable in the parameters, with gradient zero where p is q; of
+        full normals in reverse mode only, so that ``torch.func.jacrev`` works, ``jacfwd`` and ``hessian`` do not.
 
     Raises:
         TypeError: an argument is not a distribution, the two are of different families, or in half precision.
@@ -63,7 +72,7 @@ def fisher_rao_distance(p: Distribution, q: Distribution) -> Float[Tensor, "..."
     """
     mean1, spread1, mean2, spread2, dims = parameters_of(p, q)
     if dims is None:
-        return full_distance(mean1, spread1, mean2, spread2)
+        return full_distance(mean1, spread1, mean2, spread2).to(p.mean.dtype)
     if dims == 0:
         return univariate.distance(mean1, spread1, mean2, spread2)
     return root(sum_of_squares(mean1, spread1, mean2, spread2, dims))
@@ -79,7 +88,7 @@ def fisher_rao_geodesic(p: Distribution, q: Distribution, t: Tensor | float) -> 
         p: a distribution, as for :func:`fisher_rao_distance`.
         q: another of the same family.
         t: (M,) times in [0, 1], which become the leading batch dimension; or one time, a number or a tensor without
-            dimensions, which adds none. Outside [0, 1] the geodesic is continued, and loses digits far away.
+            dimensions, which adds none. Outside [0, 1] the geodesic is continued.
 
     Returns:
         A distribution with batch shape (M, ...) or (...); differentiable in the parameters and in t. Its arguments
@@ -103,12 +112,17 @@ def fisher_rao_geodesic(p: Distribution, q: Distribution, t: Tensor | float) -> 
         (tensor(0.), tensor(1.2247))
     """
     mean1, spread1, mean2, spread2, dims = parameters_of(p, q)
-    t = _times(t, mean1)
+    t = as_times(t, mean1).to(mean1)
+    if t.ndim > 1:
+        raise ValueError(f"t must be one time or times (M,), got {describe(t)}")
     if dims is None:
         mean, covariance = full_geodesic(mean1, spread1, mean2, spread2, t.reshape(-1))
         if not t.ndim:
             mean, covariance = mean[0], covariance[0]
-        return MultivariateNormal(mean, covariance, validate_args=False)
+        # factored before it is rounded, as single precision may leave no positive definite matrix
+        factor = torch.linalg.cholesky(covariance)
+        mean, factor = mean.to(p.mean.dtype), factor.to(p.mean.dtype)
+        return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
     if t.ndim:
         t = t.reshape(-1, *(1,) * max(mean1.ndim, mean2.ndim))
     normal = Normal(*univariate.geodesic(mean1, spread1, mean2, spread2, t), validate_args=False)
@@ -116,7 +130,10 @@ def fisher_rao_geodesic(p: Distribution, q: Distribution, t: Tensor | float) -> 
 
 
 def parameters_of(p: Distribution, q: Distribution) -> tuple[Tensor, Tensor, Tensor, Tensor, int | None]:
-    """Means and deviations of both, and how many dimensions make an event; covariances, and None, of full normals."""
+    """Means and deviations of both, and how many dimensions make an event.
+
+    Of full normals, whose dimensions are None, means and covariances in float64.
+    """
     (mean1, spread1, dims), (mean2, spread2, other_dims) = _normal("p", p), _normal("q", q)
     if (dims is None) != (other_dims is None) or isinstance(p, Independent) != isinstance(q, Independent):
         raise TypeError(f"q must be of the family of p, got {_name(p)} and {_name(q)}")
@@ -126,6 +143,8 @@ def parameters_of(p: Distribution, q: Distribution) -> tuple[Tensor, Tensor, Ten
         )
     check_alike("p", mean1, "q", mean2)
     check_broadcast("p", p.batch_shape, "q", q.batch_shape)
+    if dims is None:
+        mean1, mean2 = mean1.double(), mean2.double()
     return mean1, spread1, mean2, spread2, dims
 
 
@@ -134,7 +153,7 @@ def _normal(name: str, p: Distribution) -> tuple[Tensor, Tensor, int | None]:
         raise TypeError(f"{name} must be a torch distribution ({_SUPPORTED}), got {describe(p)}")
     if isinstance(p, MultivariateNormal):
         check_precision(f"the mean of {name}", p.loc)
-        return p.loc, p.covariance_matrix, None
+        return p.loc, _covariance(name, p), None
     base, dims = p, 0
     while isinstance(base, Independent):
         base, dims = base.base_dist, dims + base.reinterpreted_batch_ndims
@@ -146,14 +165,16 @@ def _normal(name: str, p: Distribution) -> tuple[Tensor, Tensor, int | None]:
     return base.loc, base.scale, dims
 
 
+def _covariance(name: str, p: MultivariateNormal) -> Tensor:
+    """The covariance in float64, from the matrix that p was made with: what float32 makes of it has fewer digits."""
+    given = next(key for key in vars(p) if key in ("covariance_matrix", "scale_tril", "precision_matrix"))
+    if given == "covariance_matrix":
+        check_pair(f"the mean of {name}", p.loc, f"the covariance of {name}", p.covariance_matrix)
+        return symmetric(p.covariance_matrix)
+    check_alike(f"the mean of {name}", p.loc, f"the factor of {name}", p.scale_tril)
+    factor = p.scale_tril.double()
+    return factor @ factor.mT
+
+
 def _name(p: Distribution) -> str:
     return f"Independent({_name(p.base_dist)})" if isinstance(p, Independent) else type(p).__name__
-
-
-def _times(t: Tensor | float, like: Tensor) -> Tensor:
-    if not isinstance(t, Tensor | int | float) or isinstance(t, bool):
-        raise TypeError(f"t must be a number or a tensor of times (M,), got {describe(t)}")
-    times = t.to(like) if isinstance(t, Tensor) else like.new_tensor(t)
-    if times.ndim > 1:
-        raise ValueError(f"t must be one time or times (M,), got {describe(times)}")
-    return times

@@ -11,13 +11,12 @@ import warnings
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.linalg import solve_triangular
 
 from latentgeo.gaussians.arguments import check_alike, check_broadcast, check_precision
 from latentgeo.gaussians.full_arguments import check_pair, check_positive, double_pairs, symmetric
 from latentgeo.gaussians.full_first_variation import Distance, velocity
-from latentgeo.gaussians.full_symmetric_space import exponential
+from latentgeo.gaussians.full_symmetric_space import exponential, unwrapped
 from latentgeo.geodesics.result import ConvergenceWarning
 from latentgeo.metrics.arguments import describe
 from latentgeo.metrics.directional import inside_transform
@@ -234,10 +233,7 @@ def _arrival(mean: Tensor, cov: Tensor, dmean: Tensor, dcov: Tensor) -> tuple[Te
 
 def _warn_of_failures(found: Tensor, consequence: str) -> None:
     """Gives one ConvergenceWarning for the batch, if a geodesic was not found."""
-    while is_functorch_wrapped_tensor(
-        found
-    ):  # under torch.func transforms too, whose tensors hide their values
-        found = get_unwrapped(found)
+    found = unwrapped(found)  # transforms of torch.func warn too
     if bool(found.all()):
         return
     warnings.warn(

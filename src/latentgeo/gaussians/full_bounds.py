@@ -105,12 +105,11 @@ def fisher_rao_upper_bound(p: Distribution, q: Distribution) -> Float[Tensor, ".
 def _relative(p: Distribution, q: Distribution) -> tuple[Relative, int, torch.dtype]:
     """The second normal seen from the first, the number of independent dimensions to sum over, and the dtype."""
     mean1, spread1, mean2, spread2, dims = parameters_of(p, q)
-    dtype = mean1.dtype
     if dims is not None:
         mean1, spread1, mean2, spread2 = (x.double() for x in (mean1, spread1, mean2, spread2))
         mean1, spread1 = mean1[..., None], spread1[..., None, None].square()
         mean2, spread2 = mean2[..., None], spread2[..., None, None].square()
-    return relative(*double_pairs(mean1, spread1, mean2, spread2)), dims or 0, dtype
+    return relative(*double_pairs(mean1, spread1, mean2, spread2)), dims or 0, p.mean.dtype
 
 
 def _root(squares: Tensor, dims: int) -> Tensor:

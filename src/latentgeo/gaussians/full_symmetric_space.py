@@ -5,7 +5,7 @@ A normal lifts to the symmetric positive definite matrices of size 2k + 1
     S = M diag(Σ⁻¹, 1, Σ) Mᵀ,   M = [[I, 0, 0], [μᵀ, 1, 0], [Z - ½ μμᵀ, -μ, I]],   Zᵀ = -Z.
 
 They are those with J S J = S⁻¹, where J exchanges the first and the last k coordinates, and form the symmetric space
-SO(k+1, k) / SO(k+1) x SO(k), of curvature <= 0. Under its metric ⅛ tr (S⁻¹dS)² the projection S -> (μ, Σ) is a
+SO(k+1, k) / SO(k+1) x SO(k), of curvature <= 0. Under its metric ¼ tr (S⁻¹dS)² the projection S -> (μ, Σ) is a
 Riemannian submersion onto the Fisher-Rao metric dμᵀ Σ⁻¹ dμ + ½ tr (Σ⁻¹dΣ)²; lifts of one normal differ by their
 *height* Z. Geodesics of normals are the horizontal geodesics exp(tA), from S = I those with
 
@@ -30,6 +30,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 from torch.linalg import solve_triangular
 
 
@@ -130,8 +131,8 @@ def exponential(
     """
     k = x.shape[-1]
     identity = torch.eye(k, dtype=x.dtype, device=x.device).expand_as(b)
-    longest = horizontal(x, b).detach().flatten(-2).norm(dim=-1).amax() if x.numel() else 0.0
-    strides = max(1, math.ceil(float(longest)))
+    longest = unwrapped(horizontal(x, b).detach().flatten(-2).norm(dim=-1))
+    strides = max(1, math.ceil(float(longest.amax()))) if longest.numel() else 1
     mean, frame = torch.zeros_like(x), identity
     for _ in range(strides):
         column = x[..., :, None]
@@ -147,6 +148,13 @@ def exponential(
         b = inverse @ (b - x[..., :, None] * step.mT) @ root
         x, b = column[..., 0], (b + b.mT) / 2
     return mean, frame
+
+
+def unwrapped(x: Tensor) -> Tensor:
+    """The values of a tensor that transforms of torch.func hide, with the dimensions that vmap took away."""
+    while is_functorch_wrapped_tensor(x):
+        x = get_unwrapped(x)
+    return x
 
 
 def squared_upper_bound(normal: Relative) -> Float[Tensor, "..."]:

@@ -8,6 +8,7 @@ from geoopt.utils import size2shape
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.gaussians.arguments import as_times, check_precision
 from latentgeo.geodesics import Solver, distance, expmap, geodesic, logmap
 from latentgeo.geometry import parallel_transport
 from latentgeo.metrics import Metric
@@ -37,7 +38,7 @@ class LatentManifold(geoopt.Manifold):
         solver: for geodesics between points; ``MinimizeEnergy()``, if None.
 
     Raises:
-        TypeError: ``metric`` is not a Metric; of the methods, where a point or tangent is no floating-point tensor.
+        TypeError: ``metric`` is not a Metric; of the methods, where a point is no tensor in float32 or float64.
         ValueError: ``dim`` is not a positive integer; of the methods, where a point has not ``dim`` coordinates, or
             a tangent does not match it.
 
@@ -102,8 +103,9 @@ class LatentManifold(geoopt.Manifold):
         length = distance(self.metric, x, y, solver=self.solver).reshape(batch)
         return length[..., None] if keepdim else length
 
-    def geodesic(self, t: Float[Tensor, " *m"], x: Point, y: Point) -> Float[Tensor, "... d"]:
+    def geodesic(self, t: Float[Tensor, " *m"] | float, x: Point, y: Point) -> Float[Tensor, "... d"]:
         """The geodesic from x, t = 0, to y, t = 1, at one time, or at times (M,), the leading dimension."""
+        t = as_times(t, x)
         if t.ndim > 1:
             raise ValueError(f"t must be one time or times (M,), got {describe(t)}")
         batch, x, y = self._pairs(x, y)
@@ -187,6 +189,7 @@ class LatentManifold(geoopt.Manifold):
 
     def _check(self, name: str, x: Tensor) -> None:
         check_points(name, x)
+        check_precision(name, x)
         if x.shape[-1] != self.dim:
             raise ValueError(f"{name} must have {self.dim} coordinates, got {describe(x)}")
 

@@ -99,11 +99,12 @@ class DiagonalNormal(geoopt.Manifold):
         product = diagonal.component_inner(x, u, u if v is None else v)[..., None, :]
         return product.expand(*product.shape[:-2], 2, product.shape[-1])
 
-    def geodesic(self, t: Float[Tensor, "*times"], x: Point, y: Point) -> Float[Tensor, "... 2 d"]:
+    def geodesic(self, t: Float[Tensor, "*times"] | float, x: Point, y: Point) -> Float[Tensor, "... 2 d"]:
         """The geodesic from x, t = 0, to y, t = 1.
 
         Args:
-            t: one time; (M,) times, which become the leading dimension; or (..., 1, 1) times, which broadcast.
+            t: one time, a number or a tensor; (M,) times, which become the leading dimension; or (..., 1, 1) times,
+                which broadcast.
             x: (..., 2, d) points.
             y: (..., 2, d) points.
         """
@@ -144,6 +145,7 @@ class DiagonalNormal(geoopt.Manifold):
         The manifold is open and has no nearest point for these; as geoopt does for positive definite matrices, a
         small number stands in. NaN stays NaN.
         """
+        self._assert_check_shape(tuple(x.shape), "x")  # pyright: ignore[reportArgumentType]
         mean, std = x.unbind(-2)
         return torch.stack([mean, torch.where(std <= 0, torch.finfo(x.dtype).eps, std)], -2)
 

@@ -62,7 +62,8 @@ def posterior(
     if full:
         mean, factor = torch.cat([q.mean for q in full]), torch.cat([q.scale_tril for q in full])
         return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
-    return DiagonalNormal.to_distribution(torch.cat([DiagonalNormal.from_distribution(q) for q in parts]))
+    points = torch.cat([DiagonalNormal.from_distribution(q) for q in parts])
+    return Independent(Normal(*points.unbind(-2), validate_args=False), 1, validate_args=False)
 
 
 def posterior_points(

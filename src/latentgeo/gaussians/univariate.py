@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.gaussians.hyperbolic import (
+    FAR,
     arsinh,
     cosh,
     sinh_ratio,
@@ -29,6 +30,7 @@ from latentgeo.gaussians.hyperbolic import (
     squared_arsinh,
     squared_arsinh_slope,
 )
+from latentgeo.metrics.directional import inside_transform
 
 CURVATURE = -0.5
 _ROOT2 = math.sqrt(2)
@@ -87,7 +89,7 @@ def squared_distance(mean1: Element, std1: Element, mean2: Element, std2: Elemen
         >>> torch.func.grad(gradient)(one)  # the Hessian of half the square is the metric, 1/σ²
         tensor(1.)
     """
-    return 8 * squared_arsinh(_squared_half_chord(mean1, std1, mean2, std2))
+    return 8 * squared_arsinh(*_squared_half_chord(mean1, std1, mean2, std2))
 
 
 def geodesic(
@@ -100,7 +102,7 @@ def geodesic(
 
     These are the straight combinations α X₁ + β X₂ on the hyperboloid of matrices [[u² + v², u], [u, 1]] / v, the
     half circle without its centre, which goes to infinity as the means approach each other. For t in [0, 1] nothing
-    cancels. Beyond, the same formula continues the geodesic, and loses digits as its ends are left behind.
+    cancels. Beyond, where the weights have different signs, it is the exponential from the nearer end.
 
     Returns:
         Means and standard deviations.
@@ -111,13 +113,17 @@ def geodesic(
         >>> geodesic(-one, one, one, one, torch.tensor(0.5))  # the deviation rises to √(1 + 1/2)
         (tensor(0.), tensor(1.2247))
     """
-    square = 4 * squared_arsinh(_squared_half_chord(mean1, std1, mean2, std2))
-    first, second = sinh_ratio(1 - t, square) / std1, sinh_ratio(t, square) / std2
-    precision = first + second
-    # weighed from the nearer end, so that both ends are met
-    from1 = mean1 + second / precision * (mean2 - mean1)
-    from2 = mean2 + first / precision * (mean1 - mean2)
-    return torch.where(t < 0.5, from1, from2), 1 / precision
+    before, after = t < 0, t > 1
+    outside = before | after
+    mean, std = _between(mean1, std1, mean2, std2, torch.where(outside, 0.5, t))
+    if not inside_transform() and not bool(outside.any()):
+        return mean, std
+    # times within stand still at N(0, 1), so that their derivatives are finite
+    ends = ((0, mean1, mean2), (1, std1, std2), (0, mean2, mean1), (1, std2, std1))
+    foot = [torch.where(before, a, torch.where(after, b, still)) for still, a, b in ends]
+    time = torch.where(before, t, torch.where(after, 1 - t, 0))
+    beyond = expmap(*foot[:2], *(time * velocity for velocity in logmap(*foot)))
+    return torch.where(outside, beyond[0], mean), torch.where(outside, beyond[1], std)
 
 
 def expmap(mean: Element, std: Element, dmean: Element, dstd: Element) -> tuple[Elements, Elements]:
@@ -171,10 +177,10 @@ def logmap(mean1: Element, std1: Element, mean2: Element, std2: Element) -> tupl
     Example:
         >>> import torch
         >>> zero, one = torch.tensor(0.0), torch.tensor(1.0)
-        >>> logmap(zero, one, zero, one.exp())
-        (tensor(0.), tensor(1.))
+        >>> logmap(zero, one, zero, 4 * one)  # straight up: dσ = σ log(σ'/σ)
+        (tensor(0.), tensor(1.3863))
     """
-    factor = squared_arsinh_slope(_squared_half_chord(mean1, std1, mean2, std2)) / std2
+    factor = squared_arsinh_slope(*_squared_half_chord(mean1, std1, mean2, std2)) / std2
     dmean, dstd = mean2 - mean1, std2 - std1
     return factor * std1 * dmean, factor * (dmean.square() / 2 + dstd * (std1 + std2)) / 2
 
@@ -205,7 +211,24 @@ def transport(
     return _ROOT2 * (cos * du + sin * dv), cos * dv - sin * du
 
 
-def _squared_half_chord(mean1: Tensor, std1: Tensor, mean2: Tensor, std2: Tensor) -> Tensor:
-    """sinh²(s/2) = (Δμ²/2 + Δσ²) / (4 σ₁σ₂)."""
+def _between(mean1: Tensor, std1: Tensor, mean2: Tensor, std2: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """The point of the geodesic at a time in [0, 1]."""
+    square = 4 * squared_arsinh(*_squared_half_chord(mean1, std1, mean2, std2))
+    first, second = sinh_ratio(1 - t, square) / std1, sinh_ratio(t, square) / std2
+    precision = first + second
+    # weighed from the nearer end, so that both ends are met
+    from1 = mean1 + second / precision * (mean2 - mean1)
+    from2 = mean2 + first / precision * (mean1 - mean2)
+    return torch.where(t < 0.5, from1, from2), 1 / precision
+
+
+def _squared_half_chord(
+    mean1: Tensor, std1: Tensor, mean2: Tensor, std2: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """sinh²(s/2) = (Δμ²/2 + Δσ²) / (4 σ₁σ₂); and in units of FAR², in single precision, where it may overflow."""
     scale = 0.5 * std1.rsqrt() * std2.rsqrt()
-    return ((mean2 - mean1) * scale).square() / 2 + ((std2 - std1) * scale).square()
+    dmean, dstd = (mean2 - mean1) * scale, (std2 - std1) * scale
+    square = dmean.square() / 2 + dstd.square()
+    if square.dtype == torch.float64:
+        return square, None
+    return square, (dmean / (_ROOT2 * FAR)).square() + (dstd / FAR).square()

@@ -49,12 +49,12 @@ def shorter_chains(distances: Float[np.ndarray, "n m"], *, symmetric: bool) -> I
     """
     d = torch.from_numpy(np.where(np.isnan(distances), np.inf, distances))
     found = [np.zeros((0, 4), dtype=np.int64)]
-    for rows in torch.arange(len(d)).split(max(1, _NUMBERS // max(1, *d.shape) // 16)):
+    for rows in torch.arange(len(d), device=d.device).split(max(1, _NUMBERS // max(1, *d.shape) // 16)):
         back, ell = _least_sums(d[rows], d.mT)
         through, k = _least_sums(back, d)
         shorter = through < (1 - _GAIN) * d[rows]
         if symmetric:
-            shorter &= torch.arange(d.shape[1]) > rows[:, None]
+            shorter &= torch.arange(d.shape[1], device=d.device) > rows[:, None]
         i, j = shorter.nonzero(as_tuple=True)
         k = k[i, j]
         found.append(torch.stack([rows[i], ell[i, k], k, j], dim=1).numpy())
@@ -64,8 +64,8 @@ def shorter_chains(distances: Float[np.ndarray, "n m"], *, symmetric: bool) -> I
 
 def _least_sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """The (n, m) least a_ik + b_kj over k, and the k at which they are reached."""
-    least = torch.full((len(a), b.shape[1]), torch.inf, dtype=a.dtype)
-    at = torch.zeros(least.shape, dtype=torch.int64)
+    least = a.new_full((len(a), b.shape[1]), torch.inf)
+    at = torch.zeros_like(least, dtype=torch.int64)
     some = max(1, _NUMBERS // max(1, least.numel()))
     for first in range(0, len(b), some):
         sums, k = (a[:, first : first + some, None] + b[None, first : first + some]).min(dim=1)

@@ -126,7 +126,7 @@ def sampled_errors(
     width = m - 1 if Y is None else m  # columns other than the row's own
     if n * width < 1:
         raise ValueError(f"X and Y must have a pair of points, got {n} and {m} points")
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = torch.Generator("cpu").manual_seed(0) if generator is None else generator
     drawn = _without_replacement(n * width, num_pairs, generator)
     i, j = drawn // width, drawn % width
     if Y is None:
@@ -141,7 +141,9 @@ def sampled_errors(
 def _without_replacement(total: int, count: int, generator: torch.Generator) -> np.ndarray:
     """Different numbers below the total, all of them where they are no more than the count."""
     if total <= max(count, 2**20):
-        return torch.randperm(total, generator=generator)[:count].numpy()
-    drawn = torch.randint(total, (2 * count + 64,), generator=generator).numpy()
+        return torch.randperm(total, generator=generator, device=generator.device)[:count].cpu().numpy()
+    drawn = (
+        torch.randint(total, (2 * count + 64,), generator=generator, device=generator.device).cpu().numpy()
+    )
     _, first = np.unique(drawn, return_index=True)
     return drawn[np.sort(first)][:count]

@@ -57,6 +57,12 @@ class Journal:
         lines = [json.loads(line) for line in whole.splitlines()]
         if not lines:
             raise ValueError(f"out: {path} is empty; delete it and {results.name}")
+        old, new = lines[0].get("format"), about.get("format")
+        if old != new:
+            raise ValueError(
+                f"out: {results} was begun by another version of latentgeo ({old!r}, not {new!r}); go on with that, "
+                f"give another path, or delete {results.name} and {path.name}"
+            )
         differing = list(_differences(lines[0], about))
         if differing:
             raise ValueError(

@@ -43,8 +43,10 @@ def distance_matrix(
     Pairs are solved in tiles of neighbours with neighbours, a few of them from the straight line and the others from
     the curves of pairs beside them. A geodesic need not be the shortest: where the matrix breaks the triangle
     inequality, D_ij > D_il + D_kl + D_kj by a thousandth, the pair is solved again from the curve i → l → k → j, and
-    the shorter of the two stays. So entries are those of :func:`distance`, or lower. Memory is that of the matrix and
-    of one tile's curves.
+    the shorter of the two stays. A curve that ends longer than its straight line is solved again from that line. Like
+    :func:`distance`, it finds geodesics that are shortest near themselves: where there are several between two
+    points, an entry may be that of another than :func:`distance` finds, shorter or longer. Memory is that of the
+    matrix and of one tile's curves.
 
     With ``solver=GraphSearch(X)``, for thousands of points, distances are those of the shortest paths of the graph:
     never too short but for folds between points, too long by some percent, found in seconds and without curves.
@@ -56,7 +58,7 @@ def distance_matrix(
 
     Args:
         metric: the metric G.
-        X: (N, d) points, torch or NumPy; curves are found in their dtype, on their device.
+        X: (N, d) points, torch or NumPy, float32 or float64; curves are found in their dtype, on their device.
         Y: (M, d) points of the same dtype and device; X itself, if None: the matrix is symmetric then, its diagonal
             zero.
         solver: for the curves, :class:`MinimizeEnergy` with its defaults, if None; or a :class:`GraphSearch`.
@@ -74,8 +76,8 @@ def distance_matrix(
         it; infinity, where no path of a graph leads.
 
     Raises:
-        TypeError: X or Y is no floating-point array, the metric not a Metric, the solver none; ``out`` cannot hold
-            distances.
+        TypeError: X or Y is no array of float32 or float64, the metric not a Metric, the solver none; ``out`` cannot
+            hold distances.
         ValueError: shapes, dtypes or devices do not match; X or Y is not finite; ``out`` is of another shape or
             dtype, cannot be written, or holds the distances of another metric, other points or another solver.
         ImportError: ``client`` without dask.distributed, a zarr store without zarr.

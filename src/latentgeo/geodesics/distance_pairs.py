@@ -11,12 +11,16 @@ from torch import Tensor
 
 from latentgeo.geodesics.distance_detours import Detours
 from latentgeo.geodesics.distance_tiles import Tile, representatives
-from latentgeo.geodesics.measure import even_steps
+from latentgeo.geodesics.energy import curve_energy
+from latentgeo.geodesics.measure import even_steps, measure
 from latentgeo.geodesics.result import Status
 from latentgeo.geodesics.solve import Solver
+from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
 
 _CELL = 4  # neighbours, of which one is joined first
+_PIECES = 8  # of a straight line that is only compared ...
+_EXCESS = 1e-3  # ... with curves that may be longer by this share, as it is measured roughly
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,8 @@ class PairSolver:
             c(i, j) ≈ c(i, p(j)) + c(p(i), j) - c(p(i), p(j)),
 
         which has the right ends, and is off by the product of the distances of i and j to theirs. A curve whose
-        neighbours are not known, or that does not converge from there, starts as it would alone.
+        neighbours are not known starts as it would alone, and so does, once more, one that does not converge from
+        there, or that ends longer than the straight line.
         """
         i, j = tile.pairs()
         start, end = self._ends(tile.rows[i], tile.columns[j])
@@ -123,18 +128,29 @@ class PairSolver:
         return Found(i, j, again.lengths, again.status)
 
     def _joined(self, start: Tensor, end: Tensor, initial: Tensor | None) -> _Joined:
-        """Curves from a start that is given, where they do not converge from it those found without."""
+        """Curves from a start that is given; where they fail from it, or end too long, those found without may do."""
         found = self._solved(start, end, initial)
-        failed = np.flatnonzero(found.status != Status.CONVERGED)
-        if initial is None or not len(failed):
+        if initial is None:
             return found
-        at = _index(failed, start)
+        too_long = found.lengths > (1 + _EXCESS) * self._straight(start, end)
+        again = np.flatnonzero((found.status != Status.CONVERGED) | too_long)
+        if not len(again):
+            return found
+        at = _index(again, start)
         alone = self._solved(start[at], end[at], None)
-        better = (alone.status == Status.CONVERGED) | ~(alone.lengths >= found.lengths[failed])
-        rows = failed[better]
+        converged, known = alone.status == Status.CONVERGED, found.lengths[again]
+        shorter = (alone.lengths <= known) | np.isnan(known)
+        better = np.where(converged == (found.status[again] == Status.CONVERGED), shorter, converged)
+        rows = again[better]
         found.lengths[rows], found.status[rows] = alone.lengths[better], alone.status[better]
         found.curves[_index(rows, start)] = alone.curves[_index(np.flatnonzero(better), start)]
         return found
+
+    def _straight(self, start: Tensor, end: Tensor) -> Float[np.ndarray, " n"]:
+        """The lengths of straight lines."""
+        with torch.inference_mode(False), torch.no_grad():
+            lines = resample(torch.stack([start, end], dim=1), _PIECES)
+            return _array(measure(curve_energy(self.metric, start, end), lines).length)
 
     def _solved(self, start: Tensor, end: Tensor, initial: Tensor | None) -> _Joined:
         result = self.solver.solve(self.metric, start, end, initial=initial)
@@ -166,7 +182,7 @@ class _Curves:
         if self._curves is None:
             self._curves = found.curves.new_zeros(*self._known.shape, *found.curves.shape[1:])
             if self._tile.on_diagonal:  # the curve from a point to itself
-                same = torch.arange(len(self._points))
+                same = torch.arange(len(self._points), device=self._points.device)
                 self._curves[same, same] = self._points[:, None]
         good = found.status == Status.CONVERGED
         i, j, curves = i[good], j[good], found.curves[_index(np.flatnonzero(good), found.curves)]

@@ -44,7 +44,8 @@ class Store:
         if not len(rows):
             return np.zeros(0, dtype=bool)
         lengths = lengths.astype(self.array.dtype)
-        better = ~(lengths > np.asarray(self.array[rows, columns]))
+        known = np.asarray(self.array[rows, columns])
+        better = (lengths <= known) | np.isnan(known)
         rows, columns, lengths = rows[better], columns[better], lengths[better]
         if len(rows):
             self.array[rows, columns] = lengths

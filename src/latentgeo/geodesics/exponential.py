@@ -13,7 +13,7 @@ from latentgeo.geodesics.rectified import warn_if_piecewise_linear
 from latentgeo.geodesics.result import ConvergenceWarning
 from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_count, check_tangent, describe
+from latentgeo.metrics.arguments import check_count, check_precision, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
 
 
@@ -47,8 +47,9 @@ def expmap(
         where a geodesic could not be followed so far.
 
     Raises:
-        TypeError: z or v is not a floating-point tensor.
-        ValueError: v does not have the coordinates of z, t is not a vector, or an option is not positive.
+        TypeError: z or v is not a tensor of float32 or float64.
+        ValueError: v does not have the coordinates of z, t is not a vector of finite times, or an option is not
+            positive.
 
     Warns:
         ConvergenceWarning: once for the batch, if a geodesic needed more steps, or met a metric that is not finite.
@@ -65,24 +66,28 @@ def expmap(
     """
     check_metric(metric)
     check_tangent(z, "v", v)
+    check_precision("z", z)
     if torch.is_inference_mode_enabled() or z.is_inference() or v.is_inference():
         with torch.inference_mode(False), torch.no_grad():
             return expmap(metric, z.clone(), v.clone(), t=t, num_steps=num_steps, rtol=rtol, atol=atol)
     check_count("num_steps", num_steps)
     if rtol is None:
-        rtol = 1e-5 if z.dtype == torch.float32 else max(1e-8, 10 * torch.finfo(z.dtype).eps)
+        rtol = 1e-5 if z.dtype == torch.float32 else 1e-8
     atol = rtol if atol is None else atol
     if not (rtol > 0 and atol > 0):
         raise ValueError(f"rtol and atol must be positive, got {rtol!r} and {atol!r}")
     times = torch.ones(1, dtype=z.dtype, device=z.device) if t is None else t
     if not isinstance(times, Tensor) or times.ndim != 1:
         raise ValueError(f"t must be a vector of times (M,), got {describe(times)}")
+    lost = times[~times.isfinite()]
+    if len(lost):
+        raise ValueError(f"t must be finite, got {float(lost[0])}")
     times = times.to(z)
     shape = torch.broadcast_shapes(z.shape, v.shape)
     flat, velocity = (a.expand(shape).reshape(-1, shape[-1]) for a in (z, v))
 
     warn_if_piecewise_linear(metric, flat, flat + velocity, stacklevel=3)
-    path = flat.new_zeros(flat.shape[0], len(times), flat.shape[1])
+    path = flat.new_full((flat.shape[0], len(times), flat.shape[1]), torch.nan)
     for sign, chosen in ((1.0, times >= 0), (-1.0, times < 0)):
         if bool(chosen.any()):
             some, _ = follow(

@@ -7,10 +7,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geodesics.energy import curve_energy
+from latentgeo.geodesics.result import GeodesicResult, as_solved
 from latentgeo.geometry.connection import solve
 from latentgeo.metrics import Metric
 
 _CHANNELS = 4  # numbers held for each of an image, for its derivative
+
+
+def logarithms_of(metric: Metric, result: GeodesicResult) -> Float[Tensor, "b d"]:
+    """The :func:`logarithms` of the curves of a result, from all the segments on which a solver found them."""
+    tangents = torch.empty_like(result.points[:, 0])
+    for rows, curves in as_solved(result):
+        tangents[rows] = logarithms(metric, curves, result.length[rows])
+    return tangents
 
 
 @torch.no_grad()
@@ -25,7 +34,7 @@ def logarithms(
 
     Args:
         metric: the metric.
-        curves: points at equal steps of the parameter.
+        curves: points at equal steps of the parameter, as many as made the discrete energy stationary.
         length: of the geodesics; each tangent is made as long.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -63,9 +64,10 @@ def follow(
     atol = torch.as_tensor(atol, dtype=z.dtype, device=z.device).expand(len(z))
     slopes = _slopes(acceleration)
     state = torch.cat([z, v], dim=2)
-    slope = slopes(state)
+    (slope,) = _without_lost_rows(lambda y: (slopes(y),), state)
     now = torch.zeros_like(z[:, 0, 0])
-    step = torch.full_like(now, first_step) * horizon
+    begun = slope.flatten(1).isfinite().all(dim=1)  # others are lost where they are
+    step = torch.where(begun, first_step * horizon, 0)
     path = torch.where(times[:, None, None] == 0, z[:, None], torch.nan)
     for _ in range(num_steps):
         under_way = (now < horizon) & (step > _SMALLEST_STEP * horizon)
@@ -74,7 +76,7 @@ def follow(
             break
         y, k1, t0 = state[rows], slope[rows], now[rows]
         h = torch.minimum(step[rows], horizon - t0)
-        y1, k7, error = _dormand_prince(slopes, y, k1, h)
+        y1, k7, error = _without_lost_rows(functools.partial(_dormand_prince, slopes), y, k1, h)
         scale = atol[rows, None, None] + rtol * torch.maximum(y.detach().abs(), y1.detach().abs())
         ratio = (error.detach() / scale).square().mean(dim=(1, 2)).sqrt()
         taken = ratio <= 1  # false where not finite
@@ -103,6 +105,25 @@ def _slopes(acceleration: Acceleration) -> Callable[[Tensor], Tensor]:
         return torch.cat([v, acceleration(z.reshape(-1, d), v.reshape(-1, d)).reshape(z.shape)], dim=2)
 
     return slopes
+
+
+def _without_lost_rows(function: Callable[..., tuple[Tensor, ...]], *rows: Tensor) -> tuple[Tensor, ...]:
+    """The function of rows, where one that is not finite takes no part in the derivatives of its mates.
+
+    A step into where the metric is not finite is rejected, and zero times its derivative would be NaN for the
+    parameters, which all rows share.
+    """
+    values = function(*rows)
+    if not torch.is_grad_enabled():
+        return values
+    finite = torch.stack([x.flatten(1).isfinite().all(dim=1) for x in values]).all(dim=0)
+    if bool(finite.all()):
+        return values
+    lost = tuple(torch.full_like(x, torch.nan) for x in values)
+    if not bool(finite.any()):
+        return lost
+    again = function(*(x[finite] for x in rows))
+    return tuple(x.index_put((finite,), y) for x, y in zip(lost, again, strict=True))
 
 
 def _dormand_prince(

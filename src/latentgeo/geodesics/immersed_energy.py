@@ -39,8 +39,12 @@ class ImmersedEnergy(ImageEnergy):
     def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
         """Distances of neighbouring images, and of every other image."""
         image = self._image(points)
-        every_other = image[:, ::2]
-        return root(image.diff(dim=1).square().sum(-1)), root(every_other.diff(dim=1).square().sum(-1))
+        each, pairs = (root(some.diff(dim=1).square().sum(-1)) for some in (image, image[:, ::2]))
+        ends = image[:, 0].norm(dim=1), image[:, -1].norm(dim=1)
+        return self._above_rounding(points, each, pairs, SUM * self.eps * torch.maximum(*ends))
+
+    def _speeds(self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        return root(self._pushed(z, v).square().sum(-1))
 
     def value_and_gradient(self, inner: Float[Tensor, "b n d"], rows: Tensor) -> tuple[Tensor, Tensor]:
         """The energies (b,) and their gradients Jᵀ ∂E/∂F: the derivative by the images is written out."""
@@ -53,7 +57,9 @@ class ImmersedEnergy(ImageEnergy):
                 image = self._image(free)
             value, force = _value_and_force(first[those], image.detach(), last[those])
             gradients.append(
-                torch.autograd.grad(image, free, force)[0] if image.requires_grad else torch.zeros_like(some)
+                torch.autograd.grad(image, free, force, allow_unused=True, materialize_grads=True)[0]
+                if image.requires_grad
+                else torch.zeros_like(some)
             )
             values.append(value)
         return torch.cat(values), torch.cat(gradients)
@@ -89,7 +95,14 @@ class ImmersedEnergy(ImageEnergy):
                 free = some.detach().requires_grad_()
                 image = self._image(free)
             pulled = [
-                torch.autograd.grad(image, free, w.expand_as(image), retain_graph=True)[0]
+                torch.autograd.grad(
+                    image,
+                    free,
+                    w.expand_as(image),
+                    retain_graph=True,
+                    allow_unused=True,
+                    materialize_grads=True,
+                )[0]
                 if image.requires_grad
                 else torch.zeros_like(some)
                 for w in signs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from latentgeo.geodesics.descent import Descent, descend
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.measure import Measure, agrees, even_steps, mark_unresolved, measure, measured_result
 from latentgeo.geodesics.options import check_counts, check_tolerances
-from latentgeo.geodesics.result import GeodesicResult, Status
+from latentgeo.geodesics.result import CurvesOfRows, GeodesicResult, Status
 from latentgeo.geodesics.spline import resample
 from latentgeo.metrics import Metric
 
@@ -117,6 +117,7 @@ class MinimizeEnergy:
                     curve, steps = _whole(curve, found), steps + found.steps
 
         results: tuple[Tensor, Measure] | None = None
+        finer: list[CurvesOfRows] = []
         while True:
             last = segments >= _FINEST * self.num_segments
             found = self._descend(objective, curve, rows, steps, tol, check=None if last else doubtful)
@@ -133,8 +134,10 @@ class MinimizeEnergy:
                 measured.length[rows], measured.energy[rows] = now.length, now.energy
             residual[rows], steps[rows] = found.residual, steps[rows] + found.steps
             status[rows.cpu().numpy()] = found.status
-            again = torch.from_numpy(found.status == Status.UNRESOLVED).to(rows.device)
-            if last or not bool(again.any()):
+            again = torch.from_numpy((found.status == Status.UNRESOLVED) & (not last)).to(rows.device)
+            if every > 1 and not bool(again.all()):
+                finer.append((rows[~again], curve[~again]))
+            if not bool(again.any()):
                 break
             rows, segments = rows[again], 2 * segments
             curve = _better(
@@ -142,7 +145,8 @@ class MinimizeEnergy:
             )
 
         points, measured = results
-        return measured_result(objective, points, measured, status=status, residual=residual, steps=steps)
+        result = measured_result(objective, points, measured, status=status, residual=residual, steps=steps)
+        return replace(result, _finer=tuple(finer))
 
     def _best_of_several(
         self, objective: CurveEnergy, line: Tensor, found: Descent, tol: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 
 from latentgeo.metrics.arguments import check_count
 
@@ -18,6 +19,6 @@ def check_tolerances(options: object, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         if value is not None and (
-            not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
+            not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < float(value) < math.inf
         ):
             raise ValueError(f"{name} must be a positive number or None, got {value!r}")

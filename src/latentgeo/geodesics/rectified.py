@@ -72,7 +72,7 @@ def warn_if_piecewise_linear(
         rows = usable.nonzero()[:, 0]
         if not len(rows):
             return 0
-        rows = rows[torch.linspace(0, len(rows) - 1, min(_LINES, len(rows))).long().to(rows.device)]
+        rows = rows[torch.linspace(0, len(rows) - 1, min(_LINES, len(rows)), device=rows.device).long()]
         kinked, evaluations = _kinks(immersion, start[rows], end[rows])
     if bool(kinked.any()):
         warnings.warn(

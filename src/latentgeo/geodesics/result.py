@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,9 @@ class Status(enum.Enum):
         return f"{self.name}: {self.value}"
 
 
+CurvesOfRows = tuple[Int[Tensor, " _"], Float[Tensor, "_ _ d"]]  # row numbers, and their curves
+
+
 @dataclass(frozen=True, eq=False)
 class GeodesicResult:
     """Curves between B pairs of points, with a word on each.
@@ -116,6 +119,7 @@ class GeodesicResult:
     evaluations: int
     _refined: Float[Tensor, "b k d"]
     _arc_length: Float[Tensor, "b k"]
+    _finer: tuple[CurvesOfRows, ...] = ()
 
     def __len__(self) -> int:
         return self.points.shape[0]
@@ -146,6 +150,20 @@ class GeodesicResult:
         before, after = share.gather(1, index - 1), share.gather(1, index)
         fraction = (t - before) / torch.where(after > before, after - before, 1)
         return _hermite(self._refined, share, index, fraction.clamp(0, 1))
+
+
+def as_solved(result: GeodesicResult) -> Iterator[CurvesOfRows]:
+    """The curves on the segments on which they were found, row numbers first, in groups of as many segments.
+
+    On fewer segments, those of ``points``, a refined curve is stationary for no discrete energy, so that neither
+    the envelope theorem nor the first variation holds there.
+    """
+    as_returned = torch.ones_like(result.converged)
+    for rows, _ in result._finer:
+        as_returned[rows] = False
+    if not result._finer or bool(as_returned.any()):
+        yield as_returned.nonzero()[:, 0], result.points[as_returned]
+    yield from result._finer
 
 
 def warn_of_failures(result: GeodesicResult, *, stacklevel: int = 3) -> None:

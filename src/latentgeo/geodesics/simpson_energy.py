@@ -89,7 +89,12 @@ class AmbientEnergy(ImageEnergy):
     def chord_lengths(self, points: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor]:
         """Lengths of the chords of the image by the trapezoidal rule for the squared length."""
         image = self._image(points)
-        return self._chords(image), self._chords(image[:, ::2])
+        sizes = (root(self._square(end, end)) for end in (image[:, 0], image[:, -1]))
+        rounding = SUM * self.eps * torch.maximum(*sizes)
+        return self._above_rounding(points, self._chords(image), self._chords(image[:, ::2]), rounding)
+
+    def _speeds(self, z: Float[Tensor, "*batch d"], v: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+        return root(self._square(self._image(z), self._pushed(z, v)))
 
     def _chords(self, image: Tensor) -> Tensor:
         chords = image.diff(dim=1)

@@ -8,14 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.curve_energy import root
-from latentgeo.geodesics.energy import curve_energy
-from latentgeo.geodesics.first_variation import logarithms
+from latentgeo.geodesics.envelope import differentiable_length
+from latentgeo.geodesics.first_variation import logarithms_of
 from latentgeo.geodesics.minimize_energy import MinimizeEnergy
 from latentgeo.geodesics.result import GeodesicResult, warn_of_failures
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import check_points, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
+
+# Machine epsilons that the ends of initial curves may be away: of the way from start to end, and of the coordinates.
+_OF_EXTENT, _OF_SIZE = 100.0, 8.0
 
 
 @runtime_checkable
@@ -106,6 +108,7 @@ def geodesic(
     start, end = _pairs(metric, start, end)
     if initial is not None:
         _check_initial(initial, start, end)
+        initial = torch.cat([start[:, None], initial[:, 1:-1], end[:, None]], dim=1)
     result = solver_or_default(solver).solve(metric, start, end, initial=initial)
     warn_of_failures(result)
     return result
@@ -122,7 +125,8 @@ def distance(
 
     Differentiable in both ends and in the parameters of the decoder. A geodesic is a stationary curve, so that by
     the envelope theorem the derivative of its length is that of the length of the fixed curve: with respect to an
-    end, ∂d/∂end = G γ'/|γ'|. Memory does not grow with the number of iterations of the solver.
+    end, ∂d/∂end = G γ'/|γ'|. Memory does not grow with the number of iterations of the solver. The theorem is of
+    first derivatives: to differentiate the gradient again raises an error.
 
     Args:
         metric: the metric G.
@@ -131,12 +135,13 @@ def distance(
         solver: :class:`MinimizeEnergy` with its defaults, if None.
 
     Returns:
-        (B,) lengths in ambient units; NaN where the metric is not finite along the curve. At coincident points
-        the gradient is zero.
+        (B,) lengths in ambient units; NaN where the metric is not finite along the curve, without part in any
+        gradient. At coincident points the gradient is zero.
 
     Raises:
         TypeError: an argument is not a floating-point tensor, or the metric not a Metric.
         ValueError: shapes, dtypes or devices do not match.
+        RuntimeError: the gradient is differentiated again.
 
     Warns:
         ConvergenceWarning: once for the batch, if a curve did not converge.
@@ -159,14 +164,7 @@ def distance(
     warn_of_failures(result)
     if not torch.is_grad_enabled():
         return result.length
-    # sqrt(2 E) of the discrete energy has the right derivative, to the order in which the curve, whose inner points
-    # follow the ends as those of a straight line would, is stationary for it ...
-    t = torch.linspace(0, 1, result.points.shape[1], dtype=start.dtype, device=start.device)[:, None]
-    moved = (1 - t) * (start - start.detach())[:, None] + t * (end - end.detach())[:, None]
-    curve = result.points + moved
-    discrete = root(2 * curve_energy(metric, start, end).energy(curve))
-    # ... and the measured length the right value
-    return discrete + (result.length - discrete).detach()
+    return differentiable_length(metric, start, end, result)
 
 
 def logmap(
@@ -212,7 +210,7 @@ def logmap(
         start, end = _pairs(metric, z.expand(shape).reshape(-1, d), w.expand(shape).reshape(-1, d))
         result = solver_or_default(solver).solve(metric, start, end)
         warn_of_failures(result)
-        return logarithms(metric, result.points, result.length).reshape(shape)
+        return logarithms_of(metric, result).reshape(shape)
 
 
 def solver_or_default(solver: Solver | None) -> Solver:
@@ -255,10 +253,14 @@ def _check_initial(initial: Tensor, start: Tensor, end: Tensor) -> None:
         raise ValueError(f"initial must have shape ({b}, K+1, {d}) with K >= 1, got {describe(initial)}")
     if initial.dtype != start.dtype or initial.device != start.device:
         raise ValueError(f"initial must have the dtype and device of start, got {describe(initial)}")
-    slack = 1e3 * torch.finfo(initial.dtype).eps * (1 + initial.abs().amax(dim=(1, 2)))
-    ends = torch.stack([initial[:, 0] - start, initial[:, -1] - end]).abs().amax(dim=(0, 2))
-    if bool((ends > slack).any()):
-        worst = int(torch.argmax(ends - slack))
+    ends = torch.stack([start, end])
+    extent, size = (end - start).abs().amax(dim=1), ends.abs().amax(dim=(0, 2))
+    slack = torch.finfo(initial.dtype).eps * (_OF_EXTENT * extent + _OF_SIZE * size)
+    away = (torch.stack([initial[:, 0], initial[:, -1]]) - ends).abs().amax(dim=(0, 2))
+    # ends that are not finite are those of a curve that is lost anyway
+    other = (~(away <= slack) & ends.isfinite().all(dim=2).all(dim=0)).nonzero()[:, 0]
+    if len(other):
+        worst = int(other[torch.argmax(away[other] - slack[other])])
         raise ValueError(
-            f"initial must begin at start and finish at end, but curve {worst} is {float(ends[worst]):.3g} away"
+            f"initial must begin at start and finish at end, but curve {worst} is {float(away[worst]):.3g} away"
         )

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_points, check_tangent
+from latentgeo.metrics.arguments import check_precision, check_tangent
 from latentgeo.metrics.forward_mode import jvp
 from latentgeo.metrics.metric import check_metric
 
@@ -27,7 +27,7 @@ def geodesic_acceleration(
 
         γ'' = -G⁻¹ [ (∂_v G) v - 1/2 ∇_z (vᵀ G v) ].
 
-    Where G is singular, G + ρ tr(G)/d I takes its place, with ρ of the order of rounding.
+    Where G is singular, G + ρ diag(G) takes its place, with ρ of the order of rounding.
 
     Args:
         metric: the metric G.
@@ -38,7 +38,7 @@ def geodesic_acceleration(
         (..., d) accelerations, in latent units; differentiable.
 
     Raises:
-        TypeError: z or v is not a floating-point tensor.
+        TypeError: z or v is not a tensor of float32 or float64, or the metric not a Metric.
         ValueError: v does not have the coordinates of z.
 
     References:
@@ -55,6 +55,7 @@ def geodesic_acceleration(
         tensor([-0.0000, 1.0000])
     """
     check_metric(metric)
+    check_precision("z", z)
     check_tangent(z, "v", v)
     shape = torch.broadcast_shapes(z.shape, v.shape)
     d = shape[-1]
@@ -81,7 +82,7 @@ def christoffel_symbols(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[T
 
         Γᵏ_ij = 1/2 Gᵏˡ (∂_i G_jl + ∂_j G_il - ∂_l G_ij).
 
-    Where G is singular, G + ρ tr(G)/d I takes its place, with ρ of the order of rounding.
+    Where G is singular, G + ρ diag(G) takes its place, with ρ of the order of rounding.
 
     Args:
         metric: the metric G.
@@ -91,7 +92,7 @@ def christoffel_symbols(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[T
         (..., d, d, d), symmetric in the last two indices, per latent unit; differentiable.
 
     Raises:
-        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+        TypeError: z is not a tensor of float32 or float64, or the metric not a Metric.
 
     References:
         M. P. do Carmo, "Riemannian Geometry", 1992, chapter 2.
@@ -108,7 +109,7 @@ def christoffel_symbols(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[T
                  [ 0.0000, -0.5000]]])
     """
     check_metric(metric)
-    check_points("z", z)
+    check_precision("z", z)
     d = z.shape[-1]
     return connection(metric, z.reshape(-1, d)).reshape(*z.shape, d, d)
 
@@ -140,14 +141,21 @@ def matrix_slope(function: Callable[[Tensor], Tensor], z: Float[Tensor, "n d"]) 
 def solve(
     matrix: Float[Tensor, "*batch d d"], right: Float[Tensor, "*batch d k"]
 ) -> Float[Tensor, "*batch d k"]:
-    """G⁻¹ right, with the relative ridge; NaN where G is not finite."""
-    mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)
-    scale = torch.where(mean > 0, mean, 1)[..., None, None]
-    unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    """G⁻¹ right, with the relative ridge; NaN where G is not finite, or not positive semi-definite.
+
+    It is the solution x of (G + ρ D) x = right, D the diagonal of G, refined once, which leaves ρ² of what the ridge
+    does to a regular G. Nothing here depends on the units of the latents.
+    """
+    # any constant will do for what is divided out again, so that it needs no derivative
+    diagonal = matrix.detach().diagonal(dim1=-2, dim2=-1)
+    unit = torch.where(diagonal > 0, diagonal, 1).rsqrt()[..., None]
+    scaled, right = unit * matrix * unit.mT, unit * right
     ridge = _RIDGE * torch.finfo(matrix.dtype).eps
-    factor, failed = torch.linalg.cholesky_ex(matrix / scale + ridge * unit)
-    solution = torch.cholesky_solve(right / scale, factor)
-    return torch.where((failed == 0)[..., None, None], solution, torch.nan)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    factor, failed = torch.linalg.cholesky_ex(scaled + ridge * identity)
+    solution = torch.cholesky_solve(right, factor)
+    solution = solution + torch.cholesky_solve(right - scaled @ solution, factor)
+    return torch.where((failed == 0)[..., None, None], unit * solution, torch.nan)
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:

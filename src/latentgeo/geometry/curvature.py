@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geometry.connection import connection, matrix_slope, solve
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_points, check_tangent
+from latentgeo.metrics.arguments import check_precision, check_tangent
 from latentgeo.metrics.immersion import Immersion
-from latentgeo.metrics.metric import check_metric
+from latentgeo.metrics.metric import check_metric, root
+
+# Roundings below which two vectors are parallel.
+_PARALLEL = 64.0
 
 
 def riemann_tensor(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d d d"]:
@@ -33,7 +39,7 @@ def riemann_tensor(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor
         (..., d, d, d, d), per latent unit squared; differentiable.
 
     Raises:
-        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+        TypeError: z is not a tensor of float32 or float64, or the metric not a Metric.
 
     References:
         M. P. do Carmo, "Riemannian Geometry", 1992, chapters 4 and 6.
@@ -63,7 +69,7 @@ def ricci_tensor(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, 
         (..., d, d), symmetric, without unit; differentiable.
 
     Raises:
-        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+        TypeError: z is not a tensor of float32 or float64, or the metric not a Metric.
 
     References:
         M. P. do Carmo, "Riemannian Geometry", 1992, chapter 4.
@@ -90,7 +96,7 @@ def scalar_curvature(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tens
         (...), per ambient unit squared; differentiable.
 
     Raises:
-        TypeError: z is not a floating-point tensor, or the metric not a Metric.
+        TypeError: z is not a tensor of float32 or float64, or the metric not a Metric.
 
     References:
         M. P. do Carmo, "Riemannian Geometry", 1992, chapter 4.
@@ -131,8 +137,8 @@ def sectional_curvature(
         parallel; differentiable.
 
     Raises:
-        TypeError: an argument is not a floating-point tensor, or the metric not a Metric.
-        ValueError: d is 1, or u or v do not have the coordinates of z.
+        TypeError: an argument is not a tensor of float32 or float64, or the metric not a Metric.
+        ValueError: d is 1, u or v do not have the coordinates of z, or shapes do not broadcast.
 
     References:
         M. P. do Carmo, "Riemannian Geometry", 1992, chapters 4 and 6.
@@ -146,32 +152,39 @@ def sectional_curvature(
         tensor(1.)
     """
     check_metric(metric)
+    check_precision("z", z)
     check_tangent(z, "u", u)
     check_tangent(z, "v", v)
+    check_tangent(u, "v", v, foot="u")
     d = z.shape[-1]
     if d < 2:
         raise ValueError("z must have at least two coordinates for a plane of tangent vectors, got one")
     shape = torch.broadcast_shapes(z.shape, u.shape, v.shape)
     z, u, v = (x.expand(shape).reshape(-1, d).contiguous() for x in (z, u, v))
     metric = metric.resolved(z)
+    immersion = metric.immersion
+    # G = leftᵀ right, by the map where there is one, so that squares do not cancel
+    right = metric(z) if immersion is None else immersion.jacobian(z)
+    left = torch.eye(d, dtype=z.dtype, device=z.device) if immersion is None else right
+    inner = functools.partial(_inner, left, right)
+    sides = (left * right).detach().sum(1).sqrt()
     # the curvature does not depend on the basis of the plane: an orthonormal one keeps its digits
-    u, v, spans = _orthonormal(metric, z, u, v)
-    if metric.immersion is not None:
-        immersion, jacobian = metric.immersion, metric.immersion.jacobian(z)
+    u, v, spans = _orthonormal(inner, sides, u, v)
+    if immersion is None:
+        turned = torch.einsum("nlijk,nj,nk,ni->nl", _riemann(metric, z), u, v, v)
+        curvature = inner(turned, u)
+    else:
         along_u, along_v = immersion.second_pushforward(z, u), immersion.second_pushforward(z, v)
         half = immersion.second_pushforward(z, (u + v) / 2**0.5)
         bends = torch.stack([along_u, along_v, half - (along_u + along_v) / 2], 2)
-        uu, vv, uv = _normal_part(jacobian, bends).unbind(2)
+        uu, vv, uv = _normal_part(right, bends).unbind(2)
         curvature = (uu * vv).sum(1) - uv.square().sum(1)
-    else:
-        turned = torch.einsum("nlijk,nj,nk,ni->nl", _riemann(metric, z), u, v, v)
-        curvature = metric.inner(z, turned, u)
     return torch.where(spans, curvature, torch.nan).reshape(shape[:-1])
 
 
 def _flat(metric: Metric, z: Tensor) -> Tensor:
     check_metric(metric)
-    check_points("z", z)
+    check_precision("z", z)
     return z.reshape(-1, z.shape[-1])
 
 
@@ -200,13 +213,21 @@ def _normal_part(jacobian: Tensor, vectors: Tensor) -> Tensor:
     return vectors
 
 
-def _orthonormal(metric: Metric, z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """An orthonormal basis of the plane of u and v, and where there is one."""
-    length = metric.norm(z, u)
+def _inner(left: Tensor, right: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return ((left @ a[..., None]) * (right @ b[..., None])).sum((1, 2))
+
+
+def _orthonormal(
+    inner: Callable[[Tensor, Tensor], Tensor], sides: Tensor, u: Tensor, v: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """An orthonormal basis of the plane of u and v, and where there is one; ``sides`` are the lengths of all ∂_i."""
+    length, size = root(inner(u, u)), root(inner(v, v))
     u = u / torch.where(length > 0, length, 1)[:, None]
-    size = metric.norm(z, v)
     v = v / torch.where(size > 0, size, 1)[:, None]
-    v = v - metric.inner(z, u, v)[:, None] * u
-    rest = metric.norm(z, v)
-    spans = (length > 0) & (size > 0) & (rest > 64 * torch.finfo(z.dtype).eps ** 0.5)
+    for _ in range(2):  # once leaves roundings of what was large
+        v = v - inner(u, v)[:, None] * u
+    rest = root(inner(v, v))
+    # as long as the rest of parallel vectors can be, whose coordinates are rounded
+    rounding = torch.finfo(u.dtype).eps * (u.detach().abs() * sides).sum(1)
+    spans = (length > 0) & (size > 0) & (rest > _PARALLEL * rounding)
     return u, v / torch.where(rest > 0, rest, 1)[:, None], spans

@@ -14,7 +14,7 @@ from latentgeo.metrics.metric import check_metric
 def log_volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     """The logarithm 1/2 log det G(z) of the volume element, also called log magnification factor.
 
-    The determinant is taken in float64 by an LU factorization, of a pull-back metric from the Jacobian, so that the
+    The determinant is taken in float64 by Cholesky's factor, of a pull-back metric from the Jacobian, so that the
     smallest eigenvalues of G, the squares of what J has, are not lost beside the largest.
 
     Args:
@@ -22,8 +22,8 @@ def log_volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Te
         z: (..., d) points.
 
     Returns:
-        (...); -inf where G is singular, NaN where it is not finite; differentiable where G is regular, with
-        derivative zero where it is not.
+        (...); -inf where G is singular or indefinite, NaN where it is not finite; differentiable where G is regular,
+        with derivative zero where it is not.
 
     Raises:
         TypeError: z is not a floating-point tensor, or the metric not a Metric.
@@ -47,10 +47,14 @@ def log_volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Te
         matrix = jacobian.mT @ jacobian
     else:
         matrix = metric(flat).double()
-    singular = torch.linalg.slogdet(matrix.detach()).sign <= 0
+    finite = matrix.detach().isfinite().all(-1).all(-1)
+    regular = finite & (torch.linalg.cholesky_ex(matrix.detach()).info == 0)
+    # the others have no factor that could be differentiated, and must not spoil the gradients of these
     unit = torch.eye(flat.shape[1], dtype=matrix.dtype, device=matrix.device)
-    log_determinant = torch.linalg.slogdet(torch.where(singular[:, None, None], unit, matrix)).logabsdet
-    return torch.where(singular, -torch.inf, log_determinant / 2).to(z).reshape(z.shape[:-1])
+    factor = torch.linalg.cholesky_ex(torch.where(regular[:, None, None], matrix, unit)).L
+    log_volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    otherwise = torch.where(finite, -torch.inf, torch.nan)
+    return torch.where(regular, log_volume, otherwise).to(z).reshape(z.shape[:-1])
 
 
 def volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:

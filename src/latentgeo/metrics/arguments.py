@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 
+import torch
 from torch import Tensor
 
 
@@ -24,19 +25,26 @@ def check_points(name: str, z: Tensor) -> None:
         raise ValueError(f"{name} must have shape (..., d) with d >= 1, got {describe(z)}")
 
 
-def check_tangent(z: Tensor, name: str, v: Tensor) -> None:
-    """Refuses a tangent vector whose last dimension is not that of its foot point."""
-    check_points("z", z)
+def check_precision(name: str, z: Tensor) -> None:
+    """Refuses what is not a tensor (..., d) of single or double precision, for which there is linear algebra."""
+    check_points(name, z)
+    if z.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be of dtype float32 or float64, got {describe(z)}")
+
+
+def check_tangent(z: Tensor, name: str, v: Tensor, *, foot: str = "z") -> None:
+    """Refuses a tangent vector that does not fit its foot point, or another tangent there."""
+    check_points(foot, z)
     check_points(name, v)
     if v.shape[-1] != z.shape[-1]:
-        raise ValueError(f"{name} must have the {z.shape[-1]} coordinates of z, got {describe(v)}")
+        raise ValueError(f"{name} must have the {z.shape[-1]} coordinates of {foot}, got {describe(v)}")
     if v.dtype != z.dtype or v.device != z.device:
         raise ValueError(
-            f"{name} must have the dtype and device of z, {z.dtype} on {z.device}, "
+            f"{name} must have the dtype and device of {foot}, {z.dtype} on {z.device}, "
             f"got {describe(v)} on {v.device}"
         )
     if any(a != b and 1 not in (a, b) for a, b in zip(z.shape[:-1][::-1], v.shape[:-1][::-1], strict=False)):
-        raise ValueError(f"{name} must broadcast against z of shape {tuple(z.shape)}, got {describe(v)}")
+        raise ValueError(f"{name} must broadcast against {foot} of shape {tuple(z.shape)}, got {describe(v)}")
 
 
 def check_count(name: str, value: object, *, words: str = "a positive integer") -> None:

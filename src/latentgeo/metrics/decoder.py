@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from latentgeo.eval_mode import layer_name, modules_of, unfit_layers
 from latentgeo.metrics.arguments import describe
 from latentgeo.metrics.directional import inside_transform
 from latentgeo.metrics.elementary import ElementaryNorms
 
-# Modules whose rows influence each other, whose output is random, or that change themselves, while training.
-# Scripted modules keep only the name of their class, so names are compared.
-_UNFIT_IN_TRAINING = ("BatchNorm", "Dropout", "RReLU")
-_LAYERS_WITH_DROPOUT = (nn.RNNBase, nn.MultiheadAttention)
 _SCRIPT = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
-_DEPTH = 3  # of functions in functions and objects in objects through which modules are looked for
 
 
 class Decoder:
@@ -42,13 +37,13 @@ class Decoder:
         self.name = name
         self.elementary = False
         self.output_dtype: torch.dtype | None = None
-        modules = list(dict.fromkeys(_modules(self.function, _DEPTH)))
+        modules = modules_of(self.function)
         self._module = modules[0] if modules else None
         self._compiled = any(hasattr(layer, "_orig_mod") for module in modules for layer in module.modules())
         self.is_scripted = isinstance(self.function, _SCRIPT) or any(
             isinstance(layer, _SCRIPT) for module in modules for layer in module.modules()
         )
-        self._unfit = [layer for module in modules for layer in _unfit_layers(module)]
+        self._unfit = unfit_layers(modules)
         self.refuse_training()
 
     def refuse_training(self) -> None:
@@ -56,7 +51,7 @@ class Decoder:
         for layer in self._unfit:
             if layer.training:
                 raise ValueError(
-                    f"{self.name} holds a {_class_name(layer)} layer in training mode, so its output is random or "
+                    f"{self.name} holds a {layer_name(layer)} layer in training mode, so its output is random or "
                     "depends on the batch; call .eval() on the module first (latentgeo never switches modes itself)"
                 )
 
@@ -67,20 +62,26 @@ class Decoder:
         own = z if parameter is None else z.to(parameter)
         if own is z and not self._compiled:  # which wants a leaf
             own = z.clone()
-        if self.elementary:
-            with ElementaryNorms():
-                return self.function(own)
         if self.is_scripted and inside_transform():
             raise NotImplementedError(
                 f"{self.name} is a TorchScript module, of which PyTorch's transforms (torch.func) take wrong "
                 "derivatives without a word; make the metric from the module before torch.jit.script or trace"
             )
-        return self.function(own)
+        try:
+            with ElementaryNorms() if self.elementary else contextlib.nullcontext():
+                return self.function(own)
+        except RuntimeError as error:
+            if "call numpy() on Tensor that requires grad" in str(error):
+                # whose advice, .detach(), leads to no derivative
+                raise hidden_gradient(self.name) from error
+            raise
 
     def flat(self, value: object, z: Tensor) -> Tensor:
         """A tensor (N, *event) as (N, D), in the dtype and on the device of z, or an error that says what came."""
         if not isinstance(value, Tensor):
-            raise TypeError(f"{self.name} must return a tensor (N, *event), got {describe(value)}")
+            way = _way_to_tensor(value)
+            advice = f": hand over lambda z: decoder(z){way}" if way else ""
+            raise TypeError(f"{self.name} must return a tensor (N, *event), got {describe(value)}{advice}")
         if value.ndim == 0 or value.shape[0] != z.shape[0]:
             raise ValueError(
                 f"{self.name} must map a batch {tuple(z.shape)} to ({z.shape[0]}, *event), one row for each point, "
@@ -92,48 +93,29 @@ class Decoder:
         return (value.flatten(1) if value.ndim > 1 else value[:, None]).to(z)
 
 
+def hidden_gradient(name: str) -> ValueError:
+    """The error of a decoder that varies although autograd does not see it."""
+    return ValueError(
+        f"{name} must be differentiable by torch, but its output is detached from its input: "
+        "look for torch.no_grad, torch.inference_mode, .detach() or NumPy inside it"
+    )
+
+
+def _way_to_tensor(answer: object) -> str:
+    """What to write behind an answer to have the first floating-point tensor in it; nothing if there is none."""
+    if isinstance(answer, Mapping):
+        held = [(f"[{key!r}]", value) for key, value in answer.items()]
+    elif isinstance(answer, list | tuple):
+        held = [(f"[{place}]", value) for place, value in enumerate(answer)]
+    else:
+        held = [(f".{name}", value) for name, value in getattr(answer, "__dict__", {}).items()]
+    return next((way for way, value in held if isinstance(value, Tensor) and value.is_floating_point()), "")
+
+
 def _uncompiled(decoder: Callable) -> Callable:
     """The function behind torch.compile, whose graphs know neither forward mode nor double backward."""
     original = getattr(decoder, "_orig_mod", None) or getattr(decoder, "_torchdynamo_orig_callable", None)
     return original if callable(original) else decoder
-
-
-def _modules(value: object, depth: int) -> Iterator[nn.Module]:
-    """The modules that a callable is, is a method of, closes over, or holds in an attribute or a list."""
-    if isinstance(value, nn.Module):
-        yield value
-        return
-    if depth < 0 or inspect.ismodule(value) or inspect.isclass(value):
-        return
-    within: list[object] = []
-    if isinstance(value, functools.partial):
-        within = [value.func, *value.args, *value.keywords.values()]
-    elif inspect.ismethod(value):
-        within = [value.__self__]
-    elif inspect.isfunction(value):
-        names = inspect.getclosurevars(value)
-        within = [*names.nonlocals.values(), *names.globals.values()]
-    elif isinstance(value, list | tuple):
-        within = list(value)
-    elif isinstance(value, dict):
-        within = list(value.values())
-    elif callable(value) or depth == _DEPTH - 1:
-        within = [*getattr(value, "__dict__", {}).values(), *vars(type(value)).values()]
-    for inner in within:
-        if not isinstance(inner, Tensor):
-            yield from _modules(inner, depth - 1)
-
-
-def _unfit_layers(module: nn.Module) -> Iterator[nn.Module]:
-    for layer in module.modules():
-        if any(word in _class_name(layer) for word in _UNFIT_IN_TRAINING) or (
-            isinstance(layer, _LAYERS_WITH_DROPOUT) and layer.dropout > 0
-        ):
-            yield layer
-
-
-def _class_name(layer: nn.Module) -> str:
-    return getattr(layer, "original_name", type(layer).__name__)
 
 
 def _first_floating(module: nn.Module) -> Tensor | None:

@@ -94,11 +94,11 @@ def right_modes(f: Function, z: Tensor, *, trusted: tuple[Mode, ...]) -> Iterato
     First derivatives are compared with reverse mode, <w, J v> = <Jᵀ w, v>; second ones with reverse mode twice,
     ∇<∇<w, f>, v>. PyTorch gets the second wrong for layer norm, silently, whenever J v itself is differentiated.
     """
-    v = _ripple(z)
+    v = ripple(z)
     with torch.enable_grad():
         point = z.clone().requires_grad_()
         image = f(point)
-        w = _ripple(image.detach())
+        w = ripple(image.detach())
         (pulled,) = torch.autograd.grad(image, point, w)
         hessian = _second_derivative(f, z, v, w)
     for mode in trusted:
@@ -165,7 +165,7 @@ def _needs_graph(f: Function, z: Tensor, tangents: Tensor) -> bool:
     return z.requires_grad or tangents.requires_grad or f(z[:1].detach()).requires_grad
 
 
-def _ripple(like: Tensor) -> Tensor:
+def ripple(like: Tensor) -> Tensor:
     """A fixed vector without symmetries, so that a wrong derivative does not pass by chance."""
     count = torch.arange(like.numel(), dtype=like.dtype, device=like.device)
     return (1.0 + count).sin().reshape(like.shape)

@@ -15,7 +15,14 @@ class ElementaryNorms(TorchFunctionMode):
 
     PyTorch's fused kernels keep mean and deviation from the forward pass and treat them as constants when a
     derivative is differentiated again, so that d²F, and with it every Christoffel symbol, comes out wrong.
+
+    Attributes:
+        replaced: whether there was one.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replaced = False
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -23,8 +30,10 @@ class ElementaryNorms(TorchFunctionMode):
         """Replaces the two functions, and leaves every other alone."""
         kwargs = kwargs or {}
         if func in (torch.nn.functional.layer_norm, torch.layer_norm):
+            self.replaced = True
             return _layer_norm(*args, **kwargs)
         if func is torch.nn.functional.instance_norm:
+            self.replaced = True
             return _instance_norm(*args, **kwargs)
         return func(*args, **kwargs)
 
@@ -39,7 +48,7 @@ def _layer_norm(
 ) -> Tensor:
     output = _standardize(input, tuple(range(-len(normalized_shape), 0)), eps)
     output = output if weight is None else output * weight
-    return output if bias is None else output + bias
+    return (output if bias is None else output + bias).to(input.dtype)
 
 
 def _instance_norm(
@@ -58,9 +67,11 @@ def _instance_norm(
     else:
         output = (input - running_mean.view(shape)) * (running_var.view(shape) + eps).rsqrt()
     output = output if weight is None else output * weight.view(shape)
-    return output if bias is None else output + bias.view(shape)
+    return (output if bias is None else output + bias.view(shape)).to(input.dtype)
 
 
 def _standardize(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    # as the kernels do, since squares overflow in half precision
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     centred = x - x.mean(dims, keepdim=True)
     return centred * (centred.square().mean(dims, keepdim=True) + eps).rsqrt()

@@ -39,6 +39,11 @@ class EuclideanMetric(Metric):
         """The identity."""
         return self._identity
 
+    def resolved(self, z: Float[Tensor, "*batch d"]) -> Metric:
+        """Itself, which knows how many coordinates z must have."""
+        self._check(z)
+        return self
+
     def __repr__(self) -> str:
         return f"EuclideanMetric({self.dim})"
 
@@ -54,6 +59,7 @@ class EuclideanMetric(Metric):
         self._check(z)
         check_tangent(z, "u", u)
         check_tangent(z, "v", v)
+        check_tangent(u, "v", v, foot="u")
         return (u * v + torch.zeros_like(z)).sum(-1)
 
     def _check(self, z: Tensor) -> None:

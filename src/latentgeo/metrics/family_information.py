@@ -74,7 +74,8 @@ def dirichlet(concentration: Tensor, d_concentration: Tensor) -> tuple[Tensor, .
     left = share * (excess - share * trigamma_excess(total)) / squared
     left = left.sum(-1, keepdim=True)  # 1 - s
     w = squared.sqrt() * d_concentration / concentration
-    u = torch.nn.functional.normalize(concentration * squared.rsqrt(), dim=-1)
+    u = concentration * squared.rsqrt()
+    u = u * u.square().sum(-1, keepdim=True).rsqrt()  # F.normalize cannot be differentiated so often
     return (w - (1 - left.sqrt()) * u * (u * w).sum(-1, keepdim=True),)
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.metrics.arguments import check_chunk_size, check_points, describe
+from latentgeo.metrics.arguments import check_chunk_size, check_points, check_precision
 from latentgeo.metrics.decoder import Decoder
 from latentgeo.metrics.directional import inside_transform, outside_transforms
 from latentgeo.metrics.families import Family, Root
@@ -93,6 +93,7 @@ class FisherMetric(Metric):
         check_chunk_size(chunk_size)
         self._chunk_size = chunk_size
         self._resolved: Metric | None = None
+        self._unmoved: Family | None = None  # the family, where its parameter ``fixed`` was found not to move
 
     @property
     def immersion(self) -> Immersion | None:
@@ -114,15 +115,14 @@ class FisherMetric(Metric):
 
     def resolved(self, z: Float[Tensor, "*batch d"]) -> Metric:
         """The metric of the family that the decoder returns at z."""
-        check_points("z", z)
-        if z.dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"z must be of dtype float32 or float64, got {describe(z)}")
-        if self._resolved is not None:
-            return self._resolved
+        check_precision("z", z)
         some = z.reshape(-1, z.shape[-1])[:2]
+        if self._resolved is not None and (inside_transform() or not self._outdated(some)):
+            return self._resolved
         family, _ = self._likelihood.read(some)
         if not inside_transform():
             self._resolved = self._metric_of(family, some)
+            self._unmoved = family if self._resolved.immersion is not None and family.fixed else None
             return self._resolved
         try:  # no value can be looked at here, so a point of our own has to do
             with outside_transforms():
@@ -146,6 +146,11 @@ class FisherMetric(Metric):
         # no closure, so that it can be pickled
         image = functools.partial(_image, likelihood, family, immersion)
         return ImmersedMetric(Immersion(image, decoder=likelihood.decoder, chunk_size=self._chunk_size))
+
+    def _outdated(self, z: Tensor) -> bool:
+        """Whether a parameter moves by now that did not: a decoder may be given a scale after its mean is trained."""
+        family = self._unmoved
+        return family is not None and family.fixed is not None and self._moves(family, family.fixed, z)
 
     def _moves(self, family: Family, parameter: str, z: Tensor | None) -> bool:
         """Whether a parameter depends on z; where no z can be looked at, what is right in both cases, if there is."""

@@ -43,6 +43,8 @@ class _Constants(TorchFunctionMode):
     ) -> Any:
         """The output with its tangent."""
         kwargs = kwargs or {}
+        if func == Tensor.data.__set__:  # another object at every look, so never the same one
+            return _refuse_new_data(*args)
         if func is F.batch_norm and not kwargs["training"]:
             args, kwargs = (*args, *kwargs.values()), {}  # named, in the order of its parameters
         rules = () if kwargs else _RULES.get(func, ())
@@ -59,6 +61,22 @@ class _Constants(TorchFunctionMode):
             output = func(*primals)
             moved = rules[place](func, primals, place, tangent, output)
         return make_dual(*(_functorch._wrap_for_grad(x, level.level()) for x in (output, moved)), level=0)
+
+
+@no_type_check
+def _refuse_new_data(x: Tensor, value: Tensor) -> None:
+    """Lets ``x.data = value`` pass where it changes nothing, as in ``net.to(device)`` of a module that is there.
+
+    PyTorch itself crashes the interpreter there: what it puts in the place of the parameter is a tensor of a
+    derivative, which has no memory.
+    """
+    while _functorch.is_functorch_wrapped_tensor(value):
+        value = _functorch.get_unwrapped(value)
+    old, new = ((a.data_ptr(), a.shape, a.stride(), a.dtype, a.device) for a in (x, value))
+    if old != new:
+        raise ValueError(
+            "decoder must not move or cast its module (.to, .float, .cuda) while it is called: do it once, before"
+        )
 
 
 def _forward_mode_is_innermost() -> bool:

@@ -24,6 +24,8 @@ from latentgeo.metrics.directional import (
     outside_transforms,
     right_modes,
 )
+from latentgeo.metrics.elementary import ElementaryNorms
+from latentgeo.metrics.pointwise import depends_on_points
 
 if TYPE_CHECKING:
     from latentgeo.metrics.decoder import Decoder
@@ -33,8 +35,9 @@ class Immersion:
     """A differentiable map F: (N, d) -> (N, m), rows independent, whose pull-back metric is JᵀJ.
 
     Derivatives are taken over the whole batch at once, by forward mode where every operator of F has one (d
-    products for a Jacobian, however large m is), else by a reverse pass differentiated again, else row by row
-    of the output. Which of them is right for this F is found out at the first derivative, on two of the points.
+    products for a Jacobian, however large m is), else by a reverse pass differentiated again, else by these with
+    normalisation layers written out, else row by row of the output. Which of them is right for this F is found out
+    at the first derivative, on two of the points, and so is whether F is a function of each point by itself.
 
     Args:
         function: the map, made of torch operations.
@@ -83,6 +86,9 @@ class Immersion:
 
     def second_pushforward(self, z: Float[Tensor, "n d"], v: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """The second directional derivative d²F(v, v) at each of n points."""
+        if torch.is_inference_mode_enabled() or z.is_inference():
+            with torch.inference_mode(False), torch.no_grad():
+                return self.second_pushforward(z.clone(), v.clone())
         mode = self._mode_for(z)
         push = functools.partial(_push_twice, mode, self.function)
         z, v = (x.clone(memory_format=torch.contiguous_format) for x in (z, v))
@@ -90,6 +96,9 @@ class Immersion:
 
     def hessian(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n m d d"]:
         """All second derivatives d²F(e_i, e_j) at each of n points, by nested directional derivatives."""
+        if torch.is_inference_mode_enabled() or z.is_inference():
+            with torch.inference_mode(False), torch.no_grad():
+                return self.hessian(z.clone())
         n, d = z.shape
         mode = self._mode_for(z)
         basis = torch.eye(d, dtype=z.dtype, device=z.device)[:, None].expand(d, n, d).contiguous()
@@ -117,28 +126,36 @@ class Immersion:
                     return self._choose_mode(torch.full((2, z.shape[1]), 0.5, dtype=z.dtype, device=z.device))
             except RuntimeError:  # F itself is made of their tensors, say of parameters
                 return by_forward_mode
-        self._mode = self._choose_mode(z[:2].detach())
+        finite = z.detach()[z.isfinite().all(dim=1)]  # others say nothing of a derivative
+        self._mode = self._choose_mode(finite[:3] if len(finite) else torch.full_like(z[:2].detach(), 0.5))
         return self._mode
 
     def _choose_mode(self, z: Tensor) -> Mode:
-        with torch.enable_grad():
-            image = self.function(z.clone().requires_grad_())
-        if not image.requires_grad:
-            self._refuse_hidden_gradient(z, image)
+        if not depends_on_points(self.function, z, "decoder" if self.decoder is None else self.decoder.name):
             return by_nothing
-        scripted = self.decoder is not None and self.decoder.is_scripted
-        trusted: tuple[Mode, ...] = (by_double_backward, by_rows)
-        if not scripted:
-            trusted = (by_forward_mode, by_repeated_forward_mode, *trusted)
-        fallback = self._best(z, trusted)
-        if fallback is None or fallback[1] or self.decoder is None:
-            return by_rows if fallback is None else fallback[0]
-        self.decoder.elementary = True
-        better = self._best(z, trusted)
-        if better is not None and better[1]:
-            return better[0]
-        self.decoder.elementary = False
-        return fallback[0]
+        z = z[:2]
+        fast: tuple[Mode, ...] = (by_double_backward,)
+        if self.decoder is None or not self.decoder.is_scripted:
+            fast = (by_forward_mode, by_repeated_forward_mode, *fast)
+        found = None
+        # norms are written out first: in float32 a wrong second derivative may look right at two points
+        for elementary in (True, False) if self._has_norms(z) else (False,):
+            if self.decoder is not None:
+                self.decoder.elementary = elementary
+            found = self._best(z, fast)
+            if found is not None and found[1]:
+                return found[0]
+        slow = self._best(z, (by_rows,))
+        return by_rows if found is None or (slow is not None and slow[1]) else found[0]
+
+    def _has_norms(self, z: Tensor) -> bool:
+        """Whether the decoder has normalisation layers that can be written out."""
+        if self.decoder is None or self.decoder.is_scripted:
+            return False
+        norms = ElementaryNorms()
+        with torch.no_grad(), norms:
+            self.function(z)
+        return norms.replaced
 
     def _best(self, z: Tensor, trusted: tuple[Mode, ...]) -> tuple[Mode, bool] | None:
         """The first mode that is right twice, else the first that is right once."""
@@ -148,17 +165,6 @@ class Immersion:
                 return mode, True
             first = first or (mode, False)
         return first
-
-    def _refuse_hidden_gradient(self, z: Tensor, image: Tensor) -> None:
-        """Raises where F varies but autograd cannot see it, as under torch.no_grad or through NumPy."""
-        with torch.no_grad():
-            moved = self.function(z + 0.1 * (1 + z.abs()))
-        if not torch.equal(moved, image):
-            name = "decoder" if self.decoder is None else self.decoder.name
-            raise ValueError(
-                f"{name} must be differentiable by torch, but its output is detached from its input: "
-                "look for torch.no_grad, torch.inference_mode, .detach() or NumPy inside it"
-            )
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,8 @@ def _push(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Te
 
 
 def _push_twice(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:
-    return mode(lambda x: mode(f, x, vectors[None])[:, 0], points, vectors[None])[:, 0]
+    # the inner derivative may be asked for fewer rows
+    return mode(lambda x: mode(f, x, vectors[None, : len(x)])[:, 0], points, vectors[None])[:, 0]
 
 
 def _push_all_twice(mode: Mode, f: Callable[[Tensor], Tensor], points: Tensor, vectors: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ from latentgeo.metrics.arguments import check_points, check_tangent, describe
 if TYPE_CHECKING:
     from latentgeo.metrics.immersion import AmbientMap, Immersion
 
+# In units of machine epsilon and of vᵢ |G_ij| vⱼ, how far below 0 the square of a null vector can come out.
+_ROUNDINGS = 64.0
+
 
 class Metric(ABC):
     """A Riemannian metric on a latent space: at each point z a symmetric positive semi-definite matrix G(z).
@@ -69,11 +72,12 @@ class Metric(ABC):
         """The inner product uᵀ G(z) v of two tangent vectors at z."""
         check_tangent(z, "u", u)
         check_tangent(z, "v", v)
+        check_tangent(u, "v", v, foot="u")
         return torch.einsum("...i,...ij,...j->...", u, self(z), v)
 
     def norm(self, z: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]) -> Float[Tensor, "..."]:
-        """The length sqrt(vᵀ G(z) v) of a tangent vector, in ambient units."""
-        return self.inner(z, v, v).sqrt()
+        """The length sqrt(vᵀ G(z) v) of a tangent vector, in ambient units; with derivative 0 where it is 0."""
+        return root(self.inner(z, v, v))
 
 
 class FunctionMetric(Metric):
@@ -100,6 +104,15 @@ class FunctionMetric(Metric):
             raise TypeError(f"fn must return floating-point matrices, but returned {describe(matrix)}")
         return matrix.reshape(*z.shape, d)
 
+    def norm(self, z: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]) -> Float[Tensor, "..."]:
+        """The length sqrt(vᵀ G(z) v); NaN where fn is indefinite, so that the square is negative beyond rounding."""
+        check_tangent(z, "v", v)
+        matrix = self(z)
+        square = torch.einsum("...i,...ij,...j->...", v, matrix, v)
+        size = torch.einsum("...i,...ij,...j->...", v.abs(), matrix.abs(), v.abs()).detach()
+        rounding = _ROUNDINGS * torch.finfo(square.dtype).eps * size
+        return root(torch.where(square < -rounding, torch.nan, square))
+
 
 def metric_from_function(fn: Callable[[Tensor], Tensor]) -> Metric:
     """The metric whose matrix is computed by ``fn``.
@@ -125,6 +138,12 @@ def metric_from_function(fn: Callable[[Tensor], Tensor]) -> Metric:
     if not callable(fn):
         raise TypeError(f"fn must be a callable (N, d) -> (N, d, d), got {describe(fn)}")
     return FunctionMetric(fn)
+
+
+def root(x: Tensor) -> Tensor:
+    """The square root of what is not negative but by rounding, with derivative 0 at 0."""
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1).sqrt(), torch.where(x.isnan(), x, 0))
 
 
 def check_metric(metric: object) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
 
 import geoopt
 import torch
@@ -14,6 +14,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from latentgeo.metrics.arguments import check_points, check_tangent, describe
 from latentgeo.metrics.decoder import Decoder
+from latentgeo.metrics.directional import inside_transform
 from latentgeo.metrics.immersion import AmbientMap, Immersion
 from latentgeo.metrics.metric import Metric
 
@@ -148,7 +149,8 @@ def pullback_metric(
 
     Raises:
         TypeError: the decoder is not callable, or returns something other than a tensor.
-        ValueError: the decoder holds BatchNorm or Dropout in training mode; ``chunk_size`` is not positive.
+        ValueError: the decoder holds BatchNorm or Dropout in training mode, draws random numbers, maps a point
+            otherwise in another batch, or hides its gradient; ``chunk_size`` is not positive.
 
     References:
         G. Arvanitidis, L. K. Hansen, S. Hauberg, "Latent Space Oddity: on the Curvature of Deep Generative
@@ -193,7 +195,7 @@ def expected_pullback_metric(decoder: Callable[[Tensor], Any], *, chunk_size: in
 
     Raises:
         TypeError: the decoder returns neither a pair nor a Normal.
-        ValueError: the decoder holds BatchNorm or Dropout in training mode; ``chunk_size`` is not positive.
+        ValueError: as :func:`pullback_metric`, or some standard deviation is negative.
 
     References:
         Arvanitidis, Hansen, Hauberg 2018, Theorem 1, arXiv:1710.11379.
@@ -223,6 +225,11 @@ def _image(decoder: Decoder, event: _EventShape, z: Tensor) -> Tensor:
             f"decoder must return a tensor (N, *event), got a {type(output).__name__} distribution: "
             "expected_pullback_metric takes a Normal, fisher_pullback_metric any supported family"
         )
+    if _is_pair(output):
+        raise TypeError(
+            f"{decoder.name} must return a tensor (N, *event), got {describe(output)}: expected_pullback_metric "
+            "takes a decoder that returns (mean, std), pullback_metric one of the two, lambda z: decoder(z)[0]"
+        )
     flat = decoder.flat(output, z)
     event.shape = output.shape[1:]
     return flat
@@ -250,7 +257,17 @@ def _stacked(decoder: Decoder, z: Tensor) -> Tensor:
                 "decoder must return a mean and a std of one shape, "
                 f"got for the mean {describe(mean)} and for the std {describe(std)}"
             ) from None
+    if decoder.output_dtype is None and not inside_transform():  # once, as a GPU would have to be waited for
+        _refuse_negative(decoder, std)
     return torch.cat([decoder.flat(mean, z), decoder.flat(std, z)], dim=1)
+
+
+def _refuse_negative(decoder: Decoder, std: object) -> None:
+    if isinstance(std, Tensor) and std.is_floating_point() and bool((std < 0).any()):
+        raise ValueError(
+            f"{decoder.name} must return a std that is nowhere negative, got {std.min():.3g}: is it a log-variance? "
+            "Then hand over exp(log_var / 2)"
+        )
 
 
 def _mean_and_std(output: object) -> tuple[Any, Any]:
@@ -259,12 +276,16 @@ def _mean_and_std(output: object) -> tuple[Any, Any]:
         inner = inner.base_dist
     if isinstance(inner, Normal):
         return inner.loc, inner.scale
-    if isinstance(output, (tuple, list)) and len(output) == 2:
+    if _is_pair(output):
         return output[0], output[1]
     raise TypeError(
         "decoder must return (mean, std) or a torch.distributions Normal or Independent(Normal), "
         f"got {describe(output)}"
     )
+
+
+def _is_pair(output: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(output, tuple | list) and len(output) == 2
 
 
 def flattened(z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, torch.Size]:

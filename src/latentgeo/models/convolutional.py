@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from latentgeo.models.arguments import is_count
 from latentgeo.models.heads import Posterior, PosteriorHead
 from latentgeo.models.images import ImageDecoder, ImageEncoder, ImageShape, first_image, image_sides
 from latentgeo.models.mlp import Activation
@@ -115,7 +116,7 @@ class ConvDecoder(ImageDecoder):
 
 def _halved(shape: tuple[int, int, int], channels: Sequence[int]) -> list[tuple[int, int]]:
     """(H, W) of the image and after each convolution."""
-    if len(channels) == 0 or any(count < 1 for count in channels):
+    if len(channels) == 0 or not all(map(is_count, channels)):
         raise ValueError(f"channels: expected at least one, all positive integers, got {tuple(channels)!r}")
     if min(shape[1:]) < _STRIDE ** len(channels):
         raise ValueError(

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.distributions.kl import register_kl
 from torch.nn.functional import pad
 
+from latentgeo.models.arguments import is_count
+from latentgeo.models.autocast import without_autocast
 from latentgeo.models.precision_normal import PrecisionNormal, Vector, whitened_kl
 from latentgeo.models.recurrence import solve_recurrence
 
@@ -120,8 +122,9 @@ class GridNormal(PrecisionNormal):
         # samples are the columns of the unknowns, so that one matrix product serves all of them
         leading = eps.shape[: eps.dim() - self.loc.dim()]
         samples = eps.reshape(math.prod(leading), *self.loc.shape)
-        offsets = inverses @ self._rows(samples).movedim(1, -1)
-        y = solve_recurrence(factors, offsets, compose=torch.matmul)
+        with without_autocast(self.loc.device):
+            offsets = inverses @ self._rows(samples).movedim(1, -1)
+            y = solve_recurrence(factors, offsets, compose=torch.matmul)
         return self._sites(y.movedim(-1, 1)).reshape(eps.shape)
 
     def _edges(self) -> list[Tensor]:
@@ -168,16 +171,18 @@ class GridNormal(PrecisionNormal):
         factors = (-within / diagonal[..., :-1]).movedim(-1, 0).unsqueeze(-1)
         offsets = torch.diag_embed(diagonal.reciprocal()).movedim(-2, 0)
         inverses = solve_recurrence(factors, offsets).movedim(0, -2)
-        return -inverses[:-1] @ self._transposed_blocks()[1], inverses
+        with without_autocast(self.loc.device):
+            return -inverses[:-1] @ self._transposed_blocks()[1], inverses
 
     def _row_covariances(self, factors: Tensor, inverses: Tensor) -> Tensor:
         """Σᵣ, (rows, ..., width, width)."""
-        return solve_recurrence(
-            factors,
-            inverses @ inverses.mT,
-            compose=torch.matmul,
-            apply=lambda factor, covariance: factor @ covariance @ factor.mT,
-        )
+        with without_autocast(self.loc.device):
+            return solve_recurrence(
+                factors,
+                inverses @ inverses.mT,
+                compose=torch.matmul,
+                apply=lambda factor, covariance: factor @ covariance @ factor.mT,
+            )
 
 
 @register_kl(GridNormal, GridNormal)
@@ -189,9 +194,10 @@ def _kl_of_grids(p: GridNormal, q: GridNormal) -> Tensor:
     # (Lᵀ y)ᵣ = Aᵣᵀ yᵣ + Bᵣᵀ yᵣ₊₁ with the L of q, where yᵣ is p's step from yᵣ₊₁: two independent terms
     diagonal, lower = q._transposed_blocks()
     factors, inverses = p._row_transitions()
-    fresh = (diagonal @ inverses).square().sum(-1)
-    weights = lower + diagonal[:-1] @ factors
-    carried = ((weights @ p._row_covariances(factors, inverses)[1:]) * weights).sum(-1)
+    with without_autocast(p.loc.device):
+        fresh = (diagonal @ inverses).square().sum(-1)
+        weights = lower + diagonal[:-1] @ factors
+        carried = ((weights @ p._row_covariances(factors, inverses)[1:]) * weights).sum(-1)
     # nothing is carried into the last row
     variance = q._sites(fresh + torch.cat([carried, torch.zeros_like(fresh[:1])]))
     return whitened_kl(variance, q._whiten(p.mean - q.mean), (p.diagonal / q.diagonal).log())
@@ -205,6 +211,6 @@ def _edge_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 
 def _checked(shape: tuple[int, int]) -> tuple[int, int]:
     """`shape` as it is, where it is two positive integers."""
-    if len(shape) != 2 or any(not isinstance(side, int) or side < 1 for side in shape):
+    if len(shape) != 2 or not all(map(is_count, shape)):
         raise ValueError(f"shape: expected two positive integers (rows, columns), got {shape!r}")
     return (shape[0], shape[1])

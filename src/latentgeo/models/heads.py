@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from latentgeo.models.arguments import check_count
 from latentgeo.models.chain_normal import ChainNormal
 from latentgeo.models.grid_normal import GridNormal
 
@@ -50,8 +51,7 @@ class PosteriorHead(nn.Module):
     def __init__(self, in_features: int, latent_dim: int, posterior: Posterior = "diagonal") -> None:
         super().__init__()
         for name, value in {"in_features": in_features, "latent_dim": latent_dim}.items():
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+            check_count(name, value)
         if posterior not in ("diagonal", "chain", "grid"):
             raise ValueError(f"posterior: expected 'diagonal', 'chain' or 'grid', got {posterior!r}")
         self.latent_dim = latent_dim

@@ -1,12 +1,14 @@
 """What all networks of images share: the shape of an image, and leading dimensions that are batch."""
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Sequence, Sized
 
 from jaxtyping import Float
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
+from latentgeo.models.arguments import check_count
 from latentgeo.models.heads import PosteriorHead
 
 ImageShape = int | Sequence[int]
@@ -83,21 +85,29 @@ def image_sides(image_shape: ImageShape) -> tuple[int, int, int]:
         >>> image_sides(784), image_sides(3072), image_sides((1, 28, 20))
         ((1, 28, 28), (3, 32, 32), (1, 28, 20))
     """
-    if isinstance(image_shape, int):
-        shapes = [(c, math.isqrt(max(image_shape, 0) // c)) for c in (1, 3)]
-        image_shape = next(((c, side, side) for c, side in shapes if c * side**2 == image_shape), image_shape)
-    if isinstance(image_shape, int) or len(image_shape) != 3:
+    sides = image_shape if isinstance(image_shape, Sized) else _square_sides(image_shape)
+    if len(sides) != 3 or any(not isinstance(side, numbers.Integral) for side in sides):
         raise ValueError(
             "image_shape: expected (C, H, W), or the number of values of a square image of one channel or three, "
             f"got {image_shape!r}"
         )
-    channels, height, width = image_shape
+    channels, height, width = map(int, sides)
     if channels < 1 or min(height, width) < _SMALLEST_SIDE:
         raise ValueError(
             f"image_shape: expected at least one channel and sides of at least {_SMALLEST_SIDE} pixels, "
-            f"got {tuple(image_shape)!r}"
+            f"got {(channels, height, width)!r}"
         )
     return channels, height, width
+
+
+def _square_sides(values: int) -> tuple[int, ...]:
+    """(C, H, W) of the square image of one channel or three that has so many values; nothing where there is none."""
+    if isinstance(values, numbers.Integral):
+        for channels in (1, 3):
+            side = math.isqrt(max(int(values), 0) // channels)
+            if channels * side**2 == values:
+                return channels, side, side
+    return ()
 
 
 def first_image(latent_dim: int, shape: tuple[int, int, int]) -> list[nn.Module]:
@@ -106,8 +116,7 @@ def first_image(latent_dim: int, shape: tuple[int, int, int]) -> list[nn.Module]
     Raises:
         ValueError: `latent_dim` below one.
     """
-    if latent_dim < 1:
-        raise ValueError(f"latent_dim: expected a positive integer, got {latent_dim!r}")
+    check_count("latent_dim", latent_dim)
     return [nn.Linear(latent_dim, math.prod(shape)), nn.Unflatten(1, shape)]
 
 

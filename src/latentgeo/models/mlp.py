@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from latentgeo.models.arguments import check_count, is_count
 from latentgeo.models.heads import Posterior, PosteriorHead
 
 Activation = Callable[[], nn.Module]
@@ -124,9 +125,8 @@ class MLPDecoder(nn.Module):
 def _check_widths(widths: dict[str, int], hidden: Sequence[int]) -> None:
     """Refuse a layer without units, naming the argument it came by."""
     for name, width in widths.items():
-        if width < 1:
-            raise ValueError(f"{name}: expected a positive integer, got {width!r}")
-    if any(width < 1 for width in hidden):
+        check_count(name, width)
+    if not all(map(is_count, hidden)):
         raise ValueError(f"hidden: expected positive integers, got {tuple(hidden)!r}")
 
 

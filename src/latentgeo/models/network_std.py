@@ -62,7 +62,8 @@ class NetworkStd(nn.Module):
         Raises:
             ValueError: the last dimension of `z` is not d.
         """
-        return self.min_std + self.net(z)
+        # Under autocast the network answers in few bits, to which the sum had better not be rounded.
+        return self.min_std + self.net(z).to(z.dtype)
 
     def std(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch features"]:
         """The standard deviation σ(z), at least s."""

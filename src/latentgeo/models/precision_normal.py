@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints
 from torch.distributions.kl import kl_divergence, register_kl
 
+from latentgeo.models.autocast import without_autocast
+
 Vector = Float[Tensor, "*batch k"]
 Matrix = Float[Tensor, "*batch k k"]
 Member = TypeVar("Member", bound="PrecisionNormal")
@@ -103,7 +105,8 @@ class PrecisionNormal(Distribution, ABC):
     def covariance_matrix(self) -> Matrix:
         """Σ = L⁻ᵀ L⁻¹, dense: k² numbers."""
         inverse = self._inverse_transpose()
-        return inverse @ inverse.mT
+        with without_autocast(self.loc.device):
+            return inverse @ inverse.mT
 
     @property
     def precision_cholesky(self) -> Matrix:
@@ -114,7 +117,8 @@ class PrecisionNormal(Distribution, ABC):
     def precision_matrix(self) -> Matrix:
         """P = L Lᵀ, dense: k² numbers."""
         cholesky = self.precision_cholesky
-        return cholesky @ cholesky.mT
+        with without_autocast(self.loc.device):
+            return cholesky @ cholesky.mT
 
     def to_multivariate_normal(self) -> MultivariateNormal:
         """The same distribution as a dense normal of torch, in time k³.

@@ -6,6 +6,9 @@ from jaxtyping import Float
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from latentgeo.models.arguments import check_count
+from latentgeo.models.autocast import without_autocast
+
 # Below this fraction of the distance to the nearest other centre, a cluster's extent is rounding error.
 _NO_EXTENT = 1e-6
 
@@ -30,7 +33,8 @@ class RBFPrecision(nn.Module):
     Centres, bandwidths and ζ are buffers; `log_weight` (D, K), zero at first, is the only parameter.
 
     Raises:
-        ValueError: shapes that do not match, or values that are not positive and finite.
+        TypeError: centres that are not floating.
+        ValueError: shapes that do not match, or values that are not positive and finite in the dtype of the centres.
 
     References:
         Que and Belkin, Back to the future: radial basis function networks revisited, 2016.
@@ -58,18 +62,24 @@ class RBFPrecision(nn.Module):
         super().__init__()
         if centers.dim() != 2 or len(centers) == 0:
             raise ValueError(f"centers: expected shape (K, d) with K at least 1, got {tuple(centers.shape)}")
+        if not centers.is_floating_point():
+            raise TypeError(f"centers: expected floating values, got {centers.dtype}")
+        if not bool(centers.isfinite().all()):
+            raise ValueError("centers: expected finite values, got NaN or infinity among them")
         if bandwidths.shape != centers.shape[:1]:
             raise ValueError(f"bandwidths: expected shape ({len(centers)},), got {tuple(bandwidths.shape)}")
-        if not bool((bandwidths.isfinite() & (bandwidths > 0)).all()):
-            raise ValueError("bandwidths: expected positive finite values, got others among them")
-        if out_features < 1:
-            raise ValueError(f"out_features: expected a positive integer, got {out_features!r}")
-        if not 0.0 < zeta < float("inf"):
-            raise ValueError(f"zeta: expected a positive finite number, got {zeta!r}")
+        check_count("out_features", out_features)
         self.out_features = out_features
         self.register_buffer("centers", centers.detach().clone())
         self.register_buffer("bandwidths", bandwidths.detach().to(centers).clone())
         self.register_buffer("zeta", centers.new_tensor(zeta))
+        # As they are in the dtype of the centres, where small ones may have become zero.
+        if not bool((self.bandwidths.isfinite() & (self.bandwidths > 0)).all()):
+            raise ValueError(
+                f"bandwidths: expected positive finite values in {centers.dtype}, got others among them"
+            )
+        if not 0.0 < float(self.zeta) < float("inf"):
+            raise ValueError(f"zeta: expected a positive finite number in {centers.dtype}, got {zeta!r}")
         self.log_weight = nn.Parameter(centers.new_zeros(out_features, len(centers)))
 
     @classmethod
@@ -100,6 +110,7 @@ class RBFPrecision(nn.Module):
         Raises:
             ValueError: fewer distinct points than centres, or only one distinct point, which has no scale;
                 non-finite latents; options out of range.
+            TypeError: latents that are not floating.
 
         Examples:
             >>> import torch
@@ -109,10 +120,11 @@ class RBFPrecision(nn.Module):
         """
         if latents.dim() != 2:
             raise ValueError(f"latents: expected shape (N, d), got {tuple(latents.shape)}")
+        if not latents.is_floating_point():
+            raise TypeError(f"latents: expected floating values, got {latents.dtype}")
         if not 0.0 < a < float("inf"):
             raise ValueError(f"a: expected a positive finite number, got {a!r}")
-        if num_centers < 1:
-            raise ValueError(f"num_centers: expected a positive integer, got {num_centers!r}")
+        check_count("num_centers", num_centers)
         points = latents.detach().cpu().double().numpy()
         if not np.isfinite(points).all():
             raise ValueError("latents: expected finite values, got NaN or infinity among them")
@@ -129,14 +141,21 @@ class RBFPrecision(nn.Module):
         return cls(latents.new_tensor(centers), latents.new_tensor(bandwidths), out_features, zeta=zeta)
 
     def basis(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch k"]:
-        """v(z), between 0 and 1."""
+        """v(z), between 0 and 1.
+
+        Raises:
+            ValueError: the last dimension of `z` is not d.
+        """
+        if z.shape[-1:] != self.centers.shape[1:]:
+            raise ValueError(f"z: expected shape (..., {self.centers.shape[1]}), got {tuple(z.shape)}")
         difference = z.unsqueeze(-2) - self.centers
         # Summed squares, not torch.cdist, whose derivatives at zero distance are not those of |z - c|².
         return torch.exp(-self.bandwidths * difference.square().sum(-1))
 
     def forward(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch features"]:
         """The precision β(z), above ζ."""
-        return nn.functional.linear(self.basis(z), self.log_weight.exp()) + self.zeta
+        with without_autocast(z.device):
+            return nn.functional.linear(self.basis(z), self.log_weight.exp()) + self.zeta
 
     def std(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch features"]:
         """The standard deviation σ(z) = β(z)^(-1/2), below ζ^(-1/2)."""

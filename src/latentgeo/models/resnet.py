@@ -6,6 +6,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentgeo.models.arguments import check_count
 from latentgeo.models.heads import Posterior, PosteriorHead
 from latentgeo.models.images import ImageDecoder, ImageEncoder, ImageShape, first_image, image_sides
 from latentgeo.models.mlp import Activation
@@ -177,8 +178,7 @@ class ResNet18Decoder(ImageDecoder):
 
 def _widths(width: int) -> tuple[int, ...]:
     """Channels of the stages, image side first."""
-    if width < 1:
-        raise ValueError(f"width: expected a positive integer, got {width!r}")
+    check_count("width", width)
     return tuple(width * 2**n for n in range(_STAGES))
 
 

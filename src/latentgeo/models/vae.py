@@ -89,13 +89,14 @@ class VAE(nn.Module):
             ValueError: the variance has another number of outputs than the decoder.
         """
         # Decoders are promised one batch dimension only: convolutions could not take two.
-        output = self.decoder(z.reshape(-1, z.shape[-1])).to(z.dtype)  # also under autocast
+        # Under autocast networks answer in few bits, too few for a density: both go back to the dtype of z.
+        output = self.decoder(z.reshape(-1, z.shape[-1])).to(z.dtype)
         event_dims = output.dim() - 1
         output = output.reshape(z.shape[:-1] + output.shape[1:])
         if self.likelihood == "bernoulli":
             base: Distribution = Bernoulli(logits=output, validate_args=False)
         else:
-            std = cast(StdProvider, self.variance).std(z)
+            std = cast(StdProvider, self.variance).std(z).to(z.dtype)
             if std.dim() > 0:
                 if std.numel() != output.numel():
                     raise ValueError(

@@ -22,7 +22,7 @@ from latentgeo.plots.curves import curves
 from latentgeo.plots.eikonal import distance_field
 from latentgeo.plots.maps import heat_map
 from latentgeo.plots.palette import GEODESIC
-from latentgeo.plots.plane import cells
+from latentgeo.plots.plane import array_of, cells
 
 _SHOWN = 0.98  # quantile of distances at the end of the scale
 _POINTS = 65  # on a drawn geodesic
@@ -141,7 +141,7 @@ def geodesic_balls(
         if filled:
             _contour(axes, field, bounds, [-1.0, radius], fill=True, colors=[color], alpha=0.25, zorder=1)
         rims.append(_contour(axes, field, bounds, [radius], colors=[color], linewidths=1.2, zorder=3))
-    axes.plot(*centers.detach().cpu().T, ".", color=color, markeredgecolor="white", zorder=4)
+    axes.plot(*array_of(centers).T, ".", color=color, markeredgecolor="white", zorder=4)
     axes.set_aspect("equal")
     return rims
 

@@ -69,6 +69,7 @@ def distance_field(
     grid = cells(bounds, resolution)
     if centers.ndim != 2 or centers.shape[1] != 2 or not len(centers):
         raise ValueError(f"centers: expected shape (K, 2) with a centre, got {tuple(centers.shape)}")
+    centers = centers.to(grid)
     if not bool(((centers >= bounds[0]) & (centers <= bounds[1])).all()):
         raise ValueError(f"centers: expected points within bounds {bounds.tolist()}, got {centers.tolist()}")
     rows, columns = grid.shape[:2]
@@ -85,7 +86,7 @@ def distance_field(
 
 def _near(metric: Metric, center: Tensor, grid: Tensor, size: Tensor) -> Tensor:
     """Lengths of straight lines from the centre to the cells beside it, by Simpson's rule; far, elsewhere."""
-    way = grid - center.to(grid)
+    way = grid - center
     row, column = torch.nonzero((way / size).norm(dim=-1) <= _STRAIGHT, as_tuple=True)
     some = way[row, column]
     t = torch.linspace(0, 1, 5).to(some)[:, None, None]

@@ -11,8 +11,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from torch import Tensor
+from torch.distributions import Distribution
 
-from latentgeo.plots.plane import Array
+from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.decoder import Decoder
+from latentgeo.plots.plane import Array, array_of
 
 _GAP = 1 / 14  # of the width of an image
 
@@ -80,7 +83,7 @@ def image_grid(
 
 def decoded_strips(
     axes: Axes,
-    decode: Callable[[Float[Tensor, "n d"]], Float[Tensor, "n ..."]],
+    decode: Callable[[Float[Tensor, "n d"]], Any],
     curves: Float[Tensor, "rows n d"],
     *,
     image_shape: Sequence[int] | None = None,
@@ -92,7 +95,8 @@ def decoded_strips(
 
     Args:
         axes: where to draw; its frame and ticks are taken away.
-        decode: a decoder of one tensor (N, *event), or a distribution, of which the mean is shown.
+        decode: any decoder that the metrics take: to a tensor (N, *event), to (mean, std) or to a distribution, of
+            which the mean is shown.
         curves: (rows, n, d) latent points, each decoded to one image; for a curve as long as its images differ,
             ``result.at(torch.linspace(0, 1, n))``.
         image_shape: (height, width) or (channels, height, width), for decoders to rows of numbers.
@@ -104,7 +108,9 @@ def decoded_strips(
         The image of all rows, in colours; the gaps are transparent.
 
     Raises:
-        ValueError: curves of another shape, what they decode to is no image, or not one name or caption a row.
+        TypeError: the decoder returns something else.
+        ValueError: curves of another shape, what they decode to is no image, not one name or caption a row, or the
+            decoder holds BatchNorm or Dropout in training mode.
 
     Example:
         >>> import torch
@@ -121,8 +127,7 @@ def decoded_strips(
     if captions is not None and len(captions) != rows:
         raise ValueError(f"captions: expected one for each of {rows} rows, got {len(captions)}")
     with torch.no_grad():
-        decoded: Any = decode(curves.flatten(0, 1))
-        values: Tensor = decoded.mean if isinstance(decoded, torch.distributions.Distribution) else decoded
+        values = _mean(Decoder(decode, "decode")(curves.flatten(0, 1)))
     images = values.reshape(rows, n, *(image_shape or values.shape[1:]))
     drawn = image_grid(axes, images, names=names, limits=limits)
     for middle, caption in zip(_middles(_array(images)), captions or (), strict=False):
@@ -130,8 +135,20 @@ def decoded_strips(
     return drawn
 
 
+def _mean(output: object) -> Tensor:
+    """The mean of what a decoder answers: a tensor, (mean, std), or a distribution."""
+    if isinstance(output, Distribution):
+        return output.mean
+    if isinstance(output, tuple | list) and len(output) == 2:
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise TypeError(f"decode must return a tensor, (mean, std) or a distribution, got {describe(output)}")
+    return output
+
+
 def _array(images: Array) -> np.ndarray:
-    return images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    """Images in floating point: differences of unsigned levels would wrap around."""
+    return array_of(images).astype(float)
 
 
 def _middles(images: np.ndarray) -> np.ndarray:

@@ -7,10 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
 from latentgeo.plots.palette import COLORS
-from latentgeo.plots.plane import Array
+from latentgeo.plots.plane import Array, array_of
 
 
 def spectrum_bars(axes: Axes, values: Array, *, threshold: float = 0.01) -> BarContainer:
@@ -75,7 +74,7 @@ def correlation_map(axes: Axes, correlation: Array) -> AxesImage:
 
 def _array(name: str, values: Array, ndim: int) -> np.ndarray:
     """Finite values with so many dimensions as a NumPy array."""
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = array_of(values)
     if array.ndim != ndim or not array.size:
         raise ValueError(f"{name}: expected {ndim} dimensions and values, got shape {array.shape}")
     if not np.isfinite(array).all():

@@ -73,9 +73,17 @@ def cells(bounds: Float[Tensor, "2 2"], resolution: int) -> Float[Tensor, "rows 
     return torch.cartesian_prod(y, x).flip(1).reshape(rows, columns, 2)
 
 
+def array_of(values: Array) -> np.ndarray:
+    """Values as a NumPy array, in single precision where they are in bfloat16, which NumPy does not know."""
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    held = values.detach().cpu()
+    return (held.float() if held.dtype == torch.bfloat16 else held).numpy()
+
+
 def planar(name: str, points: Array, ndim: int) -> np.ndarray:
     """Points (..., 2) with so many dimensions as a NumPy array, or an error that names the argument."""
-    values = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)
+    values = array_of(points)
     if values.ndim != ndim or values.shape[-1] != 2:
         leading = ", ".join("BT"[-ndim + 1 :]) if ndim > 2 else "N"
         raise ValueError(f"{name}: expected shape ({leading}, 2), got {values.shape}")
@@ -84,7 +92,7 @@ def planar(name: str, points: Array, ndim: int) -> np.ndarray:
 
 def vector(name: str, values: Array, length: int) -> np.ndarray:
     """Labels (N,) as a NumPy array, one for each point."""
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = array_of(values)
     if array.shape != (length,):
         raise ValueError(f"{name}: expected shape ({length},), got {array.shape}")
     return array

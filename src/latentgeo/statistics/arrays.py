@@ -8,33 +8,38 @@ from jaxtyping import Float
 from sklearn.utils import check_array
 from torch import Tensor
 
+from latentgeo.gaussians.arguments import check_precision
 from latentgeo.metrics.arguments import describe
 
 Array = np.ndarray | Tensor
 
 
 def tensor_of(values: Array) -> Tensor:
-    """The tensor itself, without its graph, or one over an array; a copy, if it may not be written."""
+    """The tensor itself, without its graph, or one over an array; a copy, if torch cannot hold it as it is."""
     if isinstance(values, Tensor):
-        return values.detach()
-    return torch.from_numpy(values if values.flags.writeable else values.copy())
+        return values.clone() if values.is_inference() else values.detach()
+    return torch.from_numpy(np.require(values, values.dtype.newbyteorder("="), ["C", "W"]))
 
 
 def points_of(X: Array, event_ndim: int, name: str = "X") -> Tensor:
     """The points (N, *event) of an estimator's data, finite, or an error that says what came.
 
     What is no tensor scikit-learn makes an array of: lists and data frames are welcome, text and sparse matrices not.
+    Integers become torch's default dtype; other precisions than single and double are refused.
     """
     if not isinstance(X, Tensor):
         X = check_array(
             X, dtype="numeric", ensure_2d=event_ndim == 1, allow_nd=event_ndim > 1, input_name=name
         )
+        if X.dtype.itemsize > 8:  # torch has none of long double
+            raise TypeError(f"{name} must be in float32 or float64, got {X.dtype}")
     points = tensor_of(X)
     if points.ndim != 1 + event_ndim or 0 in points.shape[1:]:
         shape = "(N, d)" if event_ndim == 1 else f"(N, ...) of {1 + event_ndim} dimensions"
         raise ValueError(f"{name} must have shape {shape}, got {describe(points)}")
-    if not points.is_floating_point():
+    if not points.is_floating_point() and not points.is_complex():
         points = points.to(torch.get_default_dtype())
+    check_precision(name, points)
     if not bool(points.isfinite().all()):
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     return points

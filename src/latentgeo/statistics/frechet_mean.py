@@ -15,11 +15,12 @@ from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.arguments import check_count, describe
 from latentgeo.statistics.arrays import Array, points_of, tensor_of, weights_of
 from latentgeo.statistics.lloyd import Lloyd
 from latentgeo.statistics.medoids import medoid
 from latentgeo.statistics.space import event_ndim, space_of
+from latentgeo.statistics.without_graph import without_graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class FrechetMeanResult:
     Attributes:
         point: (d,) the mean.
         variance: () the weighted mean of the squared distances to it.
-        converged: whether the last step was below ``tol``, and every point was reached.
+        converged: whether the mean logarithm there is below ``tol``, and every point was reached.
         steps: number of steps taken.
 
     Example:
@@ -48,7 +49,7 @@ class FrechetMeanResult:
     steps: int
 
 
-@torch.no_grad()
+@without_graph
 def frechet_mean(
     metric: Metric | geoopt.Manifold,
     points: Float[Tensor, "n *event"],
@@ -77,8 +78,8 @@ def frechet_mean(
             by the (N, N) shortest paths through a graph of nearest neighbours, where the data are bent or have
             outliers; the point nearest to the mean of coordinates, if None.
         max_steps: the largest number of steps.
-        tol: the end is reached when a step is shorter than ``tol`` times the root of the variance; 1e-3 in float32
-            and 1e-6 in float64, if None.
+        tol: the end is reached when the mean logarithm is shorter than ``tol`` times the root of the variance; 1e-3
+            in float32 and 1e-6 in float64, if None.
         progress: show a bar over the steps.
 
     Returns:
@@ -89,7 +90,8 @@ def frechet_mean(
         ValueError: shapes do not match, values are not finite, weights are negative or all zero, there is no point.
 
     Warns:
-        ConvergenceWarning: the steps or some geodesics did not converge, or a point is out of reach.
+        ConvergenceWarning: the steps or some geodesics did not converge, no shorter step lowers the variance though
+            the mean logarithm is above ``tol``, or a point is out of reach.
 
     References:
         H. Karcher, "Riemannian center of mass and mollifier smoothing", Comm. Pure Appl. Math. 30, 1977. X. Pennec,
@@ -109,18 +111,22 @@ def frechet_mean(
         raise ValueError("points must hold at least one point, got none")
     space.check(x, "points")
     w = weights_of(weights, x, "weights")
+    check_count("max_steps", max_steps)
+    if tol is None:
+        tol = 1e-6 if x.dtype == torch.float64 else 1e-3
+    if not tol >= 0:
+        raise ValueError(f"tol must be a non-negative number or None, got {tol!r}")
     if initial is None:
         center = (w.reshape(-1, *(1 for _ in event)) * x).sum(0) / w.sum()
-        first = x[(x - center).flatten(1).norm(dim=1).argmin()]
+        away = (x - center).flatten(1).norm(dim=1).cpu().double().numpy()
+        first = x[int(np.where(space.mass(x.flatten(1), w) > 0, away, np.inf).argmin())]
     elif isinstance(initial, str):
         if initial != "medoid":
             raise ValueError(f"initial must be 'medoid', a point, or None, got {initial!r}")
-        first = x[medoid(space.rough_distances(x.flatten(1)), w.double().cpu().numpy())]
+        first = x[medoid(space.rough_distances(x.flatten(1)), space.mass(x.flatten(1), w))]
     else:
         first = _given(initial, x)
         space.check(first[None], "initial")
-    if tol is None:
-        tol = 1e-6 if x.dtype == torch.float64 else 1e-3
     run = Lloyd(space, x.flatten(1), 1, weights=w)
     run.place(first.reshape(1, -1))
     with tqdm(total=max_steps, unit="step", disable=not progress) as bar:
@@ -130,7 +136,14 @@ def frechet_mean(
         warnings.warn(
             f"the mean was still moving after max_steps={max_steps} steps; raise max_steps, or tol",
             ConvergenceWarning,
-            stacklevel=3,  # past torch.no_grad
+            stacklevel=3,  # past without_graph
+        )
+    elif not run.settled:
+        warnings.warn(
+            f"no shorter step lowers the variance, though the mean logarithm is above tol={tol:g}: distances are not "
+            "exact enough for it, or bend sharply; choose a more exact solver, or raise tol",
+            ConvergenceWarning,
+            stacklevel=3,
         )
     run.warn_of_failures(stacklevel=3)
     total = w[reached].double().sum()
@@ -139,7 +152,7 @@ def frechet_mean(
         torch.as_tensor(
             run.inertia / float(total) if total > 0 else torch.nan, dtype=x.dtype, device=x.device
         ),
-        run.converged and bool(reached.all()),
+        run.settled and bool((reached | (w == 0)).all()),
         run.iterations,
     )
 

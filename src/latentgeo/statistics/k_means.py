@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import geoopt
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -22,6 +22,7 @@ from latentgeo.statistics.arrays import Array, check_event, like, points_of, ten
 from latentgeo.statistics.lloyd import Lloyd
 from latentgeo.statistics.medoids import medoids
 from latentgeo.statistics.space import Space, event_ndim, space_of
+from latentgeo.statistics.without_graph import without_graph
 
 _Init = Literal["k-means++", "k-medoids", "random"]
 
@@ -29,7 +30,7 @@ _Init = Literal["k-means++", "k-medoids", "random"]
 _DEFAULT_SOLVER = MinimizeEnergy(num_segments=16, tol=1e-3)
 
 
-class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
+class GeodesicKMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):
     """k-means clustering of latent points by geodesic distance, in scikit-learn's conventions.
 
     Minimizes Σ_i d(x_i, μ_{l(i)})² over centres μ_k and labels l: each point goes to the nearest centre, each centre
@@ -46,7 +47,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         init: "k-means++" (centres far apart in geodesic distance), "k-medoids" (points in the middle of clusters
             by the (N, N) shortest paths through a graph of nearest neighbours, which outliers do not draw and which
             takes no geodesic), "random" (points drawn at random), or an array (K, d) of centres.
-        n_init: how many times to start; the result of the smallest inertia is kept.
+        n_init: how many times to start; the result of the smallest inertia is kept, of those that reach most points.
         max_iter: the largest number of iterations of one start.
         tol: the iterations end when the labels stay and no centre moves by more than ``tol`` times the root mean
             square distance of points to their centres.
@@ -101,7 +102,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    @torch.no_grad()
+    @without_graph
     def fit(self, X: Array, y: object = None, sample_weight: Array | None = None) -> GeodesicKMeans:
         """Finds the clusters.
 
@@ -131,7 +132,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         random = check_random_state(self.random_state)
         with tqdm(total=self.n_init * self.max_iter, unit="iteration", disable=not self.progress) as bar:
             runs = (self._run(space, points, weights, random, bar) for _ in range(self.n_init))
-            best = min(runs, key=lambda run: run.inertia)
+            best = min(runs, key=lambda run: (run.lost, run.inertia))
         self._centers = best.centers.unflatten(1, event)
         self.cluster_centers_ = like(self._centers, X)
         self.labels_ = like(best.labels, X)
@@ -142,7 +143,7 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             warnings.warn(
                 f"the centres were still moving after max_iter={self.max_iter} iterations; raise max_iter, or tol",
                 ConvergenceWarning,
-                stacklevel=3,  # past torch.no_grad
+                stacklevel=3,  # past without_graph
             )
         best.warn_of_failures(stacklevel=3)
         return self
@@ -190,21 +191,23 @@ class GeodesicKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
     def _run(
         self, space: Space, points: Tensor, weights: Tensor, random: np.random.RandomState, bar: tqdm
     ) -> Lloyd:
-        run = Lloyd(space, points.flatten(1), self.n_clusters, weights=weights)
+        rows = points.flatten(1)
+        run = Lloyd(space, rows, self.n_clusters, weights=weights)
         if not isinstance(self.init, str):
             run.place(self._given_centers(space, points))
         elif self.init == "random":
-            run.place(points.flatten(1)[torch.from_numpy(random.permutation(len(points))[: self.n_clusters])])
+            order = random.permutation(len(rows))
+            last = space.mass(rows, weights)[order] == 0
+            run.place(rows[torch.from_numpy(order[last.argsort(kind="stable")][: self.n_clusters])])
         elif self.init == "k-medoids":
-            distances = space.rough_distances(points.flatten(1))
-            chosen = medoids(distances, weights.double().cpu().numpy(), self.n_clusters, random)
-            run.place(points.flatten(1)[torch.from_numpy(chosen)])
+            chosen = medoids(space.rough_distances(rows), space.mass(rows, weights), self.n_clusters, random)
+            run.place(rows[torch.from_numpy(chosen)])
         else:
             run.spread(random)
         run.iterate(self.max_iter, self.tol, bar)
         return run
 
-    @torch.no_grad()
+    @without_graph
     def _to_centers(self, X: Array, *, every: bool = False) -> Lloyd:
         """The points at the fitted centres: the nearest alone, or the distances to every centre."""
         check_is_fitted(self, "cluster_centers_")

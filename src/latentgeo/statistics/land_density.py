@@ -18,6 +18,7 @@ from latentgeo.statistics.land_likelihood import Move, Parameters, State, surrog
 from latentgeo.statistics.logarithms import Logarithms, guided
 from latentgeo.statistics.normalizing_constant import Constant
 from latentgeo.statistics.proposal import KernelProposal, Standard
+from latentgeo.statistics.without_graph import without_graph
 
 _MOST, _FEWEST = 4096, 64  # points that are proposed at once
 _HOPELESS = 1000  # proposals a draw
@@ -53,7 +54,7 @@ class LandDensity:
             metric, solver, state.parameters, constant.log_value, state.data, state.draws.proposal, largest
         )
 
-    @torch.no_grad()
+    @without_graph
     def joint(self, points: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "k n"], np.ndarray]:
         """The log π_k + log p_k with respect to dM, -inf out of reach, and the (k, n) statuses of the geodesics."""
         feet = self.parameters.feet
@@ -62,13 +63,13 @@ class LandDensity:
         )
         return self.parameters.weights.log()[:, None] + self._log_densities(logs), logs.status
 
-    @torch.no_grad()
+    @without_graph
     def log_volume(self, points: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """The log of sqrt(det G), -inf where the metric is not finite."""
         volume = log_volume_element(self.metric, points.to(self.guides.points)).double()
-        return torch.where(volume.isnan(), -torch.inf, volume)
+        return torch.where(volume < torch.inf, volume, -torch.inf)
 
-    @torch.no_grad()
+    @without_graph
     def sample(self, count: int, random: np.random.RandomState) -> Float[Tensor, "n d"]:
         """Draws of the mixture, in random order."""
         counts = random.multinomial(count, self.parameters.weights.cpu().numpy())
@@ -78,7 +79,7 @@ class LandDensity:
 
     def _sample(self, k: int, count: int, random: np.random.RandomState) -> Tensor:
         """Draws of a component by rejection: kept with probability as their ratio p / q to the largest yet seen."""
-        proposal = self.proposal.of(k)
+        proposal = self.proposal.of(k).widened()  # a gap would have a ratio that leaves hardly any to be kept
         guides = self.guides.of(k)
         largest, d = float(self.largest[k]), guides.points.shape[2]
         z, log_ratio, threshold = guides.points.new_zeros(0, d), torch.zeros(0), torch.zeros(0)

@@ -17,6 +17,8 @@ from tqdm.auto import tqdm
 
 from latentgeo.geodesics import ConvergenceWarning, MinimizeEnergy, Solver
 from latentgeo.geodesics.options import check_counts
+from latentgeo.geodesics.solve import solver_or_default
+from latentgeo.geometry import log_volume_element
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import check_count
 from latentgeo.metrics.metric import check_metric
@@ -63,12 +65,14 @@ class LandEstimator(DensityMixin, BaseEstimator):
 
         Raises:
             TypeError: the metric is not a Metric, or X is not an array of numbers.
-            ValueError: X is not (N, d), is not finite, or has too few points; an option is out of range.
+            ValueError: X is not (N, d), is not finite, or has too few points where the metric is regular; an option
+                is out of range.
 
         Warns:
             ConvergenceWarning: the steps or some geodesics did not converge, or points or draws are out of reach.
         """
-        self._fit(X, sample_weight)
+        with torch.inference_mode(False):
+            self._fit(X, sample_weight)
         dtype = self._density.guides.points.dtype
         self._leave(self._density.parameters, self._constant, lambda values: like(values.to(dtype), X))
         return self
@@ -136,13 +140,18 @@ class LandEstimator(DensityMixin, BaseEstimator):
         points = points_of(X, 1)
         weights = weights_of(sample_weight, points, "sample_weight")
         n, d = int((weights > 0).sum()), points.shape[1]
-        if n < max(d + 1, self.n_components):
+        with torch.no_grad():
+            regular = log_volume_element(self.metric, points).isfinite()
+        weights = torch.where(regular, weights, 0)  # no density reaches the others
+        left, fewest = int((weights > 0).sum()), max(d + 1, self.n_components)
+        if left < fewest:
             raise ValueError(
-                f"X must hold at least {max(d + 1, self.n_components)} points of positive weight, one more than "
-                f"coordinates and as many as components, got n_samples = {n}"
+                f"X must hold at least {fewest} points of positive weight, one more than coordinates and as many as "
+                f"components, got n_samples = {n}"
+                + (f", of which the metric is regular at {left}" if left < n else "")
             )
         random = check_random_state(self.random_state)
-        solver = _DEFAULT_SOLVER if self.solver is None else self.solver
+        solver = solver_or_default(_DEFAULT_SOLVER if self.solver is None else self.solver)
         mass = weights.double().cpu().numpy()
         distances = LatentSpace(self.metric, solver).rough_distances(points)
         fits = []

@@ -16,6 +16,7 @@ from latentgeo.geodesics.result import advice, failures_of
 from latentgeo.statistics.space import Space
 
 _ROUNDING = 64.0  # machine epsilons of the spread, below which a step of a centre is rounding
+_LOST = 16.0  # machine epsilons of a sum of squares that are its rounding
 _SMALLEST_RATE = 1 / 64  # of a step, after which a centre that cannot get better stays
 
 
@@ -35,6 +36,8 @@ class Lloyd:
             inequality d(x, μ') >= d(x, μ) - d(μ, μ'), that is not below the distance to the nearest centre.
         iterations: number of iterations so far.
         converged: whether they came to an end.
+        settled: whether at that end every centre was where its mean logarithm vanishes, up to the tolerance; false
+            also where no shorter step made a sum of squares smaller, as distances were not exact enough.
     """
 
     def __init__(
@@ -57,13 +60,18 @@ class Lloyd:
         self._failures: Counter[Status] = Counter()
         self._solved = 0
         self.iterations = 0
-        self.converged = False
+        self.converged = self.settled = False
 
     @property
     def inertia(self) -> float:
         """The weighted sum of squared distances to the nearest centres, over the points that have one."""
         reached = self.labels >= 0
         return float((self._weights[reached].double() * self._own()[reached].double().square()).sum())
+
+    @property
+    def lost(self) -> float:
+        """The weight of the points at no finite distance from any centre."""
+        return float(self._weights[self.labels < 0].double().sum())
 
     def place(self, centers: Float[Tensor, "k d"]) -> None:
         """Puts the centres there, and assigns every point."""
@@ -78,7 +86,7 @@ class Lloyd:
         Geodesics are solved for the points alone to which the new centre may be nearer than those before.
         """
         n, clusters = self.distances.shape
-        own = self._weights.double().cpu().numpy()
+        own = self._space.mass(self._points, self._weights)
         weights = own
         for k in range(clusters):
             total = weights.sum()
@@ -107,11 +115,11 @@ class Lloyd:
             step = self._step()
             self._solve_open()
             self._assign()
-            own = self._own()[self.labels >= 0]
-            spread = float(own.double().square().mean().sqrt()) if len(own) else 0.0
-            settled = (step <= tol * spread) | (self._rate < _SMALLEST_RATE)
-            if not refilled and bool((labels == self.labels).all()) and bool(settled.all()):
-                self.converged = True
+            reached = float(self._weights[self.labels >= 0].double().sum())
+            settled = step <= tol * (self.inertia / reached if reached else 0.0) ** 0.5
+            resting = settled | (self._rate < _SMALLEST_RATE)
+            if not refilled and bool((labels == self.labels).all()) and bool(resting.all()):
+                self.converged, self.settled = True, bool(settled.all())
                 return
 
     def warn_of_failures(self, *, stacklevel: int) -> None:
@@ -127,7 +135,7 @@ class Lloyd:
             warnings.warn(" ".join(words), ConvergenceWarning, stacklevel=stacklevel + 1)
 
     def _step(self) -> Float[Tensor, " k"]:
-        """One step of every centre to the mean of its points; the lengths of the steps proposed."""
+        """One step of every centre towards the mean of its points; how far that is, by the mean logarithm."""
         members = self.labels >= 0
         rows, own = members.nonzero()[:, 0], self.labels[members]
         k, d = self.centers.shape
@@ -135,8 +143,8 @@ class Lloyd:
         total = torch.zeros_like(self._rate).index_add(0, own, weights)
         logs = self._space.velocity(self._curves[rows, own], self.distances[rows, own])
         mean = logs.new_zeros(k, d).index_add(0, own, weights[:, None] * logs)
-        velocity = self._rate[:, None] * mean / torch.where(total > 0, total, 1)[:, None]
-        length = self._space.norm(self.centers, velocity)
+        mean = mean / torch.where(total > 0, total, 1)[:, None]
+        velocity, length = self._rate[:, None] * mean, self._space.norm(self.centers, mean)
         arrival = self._space.retract(self.centers, velocity)
         moving = arrival.isfinite().all(dim=1) & (length > 0)
 
@@ -148,7 +156,8 @@ class Lloyd:
         old = torch.zeros_like(self._rate).index_add(0, own, weights * before[1].square())
         self._solve(rows, own)
         new = torch.zeros_like(self._rate).index_add(0, own, weights * self.distances[rows, own].square())
-        taken = moving & (new <= old)
+        # a step of less than the root of this changes sums by their rounding alone, and is judged by its length
+        taken = moving & (new <= old * (1 + _LOST * torch.finfo(old.dtype).eps))
         back = ~taken[own]
         self.centers = torch.where(taken[:, None], self.centers, before[0])
         self.distances[rows[back], own[back]] = before[1][back]
@@ -156,9 +165,14 @@ class Lloyd:
         self._rate = torch.where(taken, (2 * self._rate).clamp_max(1), self._rate / 2)
 
         others = taken & (self.labels[:, None] != torch.arange(k, device=taken.device))
-        bound = torch.maximum(self.distances - length, self._space.lower_bounds(self._points, self.centers))
-        self.distances = torch.where(others, bound, self.distances)
-        self.exact &= ~others
+        if bool(others.any()):
+            far = self._space.join(
+                before[0], self.centers
+            ).length  # a retraction may lead farther than its velocity
+            far = torch.where(far.isfinite(), far, torch.inf)
+            bound = torch.maximum(self.distances - far, self._space.lower_bounds(self._points, self.centers))
+            self.distances = torch.where(others, bound, self.distances)
+            self.exact &= ~others
         return torch.where(total > 0, length, 0)
 
     def _fill_empty_clusters(self) -> bool:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics import Solver, first_variation
+from latentgeo.geodesics import Solver
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.metrics import Metric
 from latentgeo.statistics.space import LatentSpace
@@ -54,7 +54,7 @@ def logarithms(
     start, end = feet[:, None].expand_as(points).reshape(-1, d), points.reshape(-1, d)
     space = LatentSpace(metric, solver)
     joined = space.join(start, end, None if curves is None else curves.flatten(0, 1))
-    values = first_variation.logarithms(metric, joined.curves, joined.length).double().reshape(k, n, d)
+    values = joined.logarithms().double().reshape(k, n, d)
     return Logarithms(feet, points, values, joined.curves.unflatten(0, (k, n)), joined.status.reshape(k, n))
 
 

@@ -68,7 +68,7 @@ def _drawn(
         chosen.append(random.choice(len(odds), p=odds / total if total > 0 else None))
         nearest = distances[chosen].min(axis=0)
         lost = ~np.isfinite(nearest) & (weights > 0)  # an island needs a medoid of its own before all others
-        odds = weights * (lost if lost.any() else nearest**2)
+        odds = weights * (lost if lost.any() else np.where(weights > 0, nearest, 0) ** 2)
     return np.array(chosen)
 
 

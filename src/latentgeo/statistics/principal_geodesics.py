@@ -19,6 +19,7 @@ from latentgeo.metrics.arguments import describe
 from latentgeo.statistics.arrays import Array, check_event, like, points_of
 from latentgeo.statistics.frechet_mean import frechet_mean
 from latentgeo.statistics.space import Space, event_ndim, space_of
+from latentgeo.statistics.without_graph import without_graph
 
 
 class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -76,7 +77,7 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.n_components = n_components
         self.solver = solver
 
-    @torch.no_grad()
+    @without_graph
     def fit(self, X: Array, y: object = None) -> PrincipalGeodesicAnalysis:
         """Finds the mean and the components.
 
@@ -132,7 +133,7 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self._event = event
         return self
 
-    @torch.no_grad()
+    @without_graph
     def transform(self, X: Array) -> Array:
         """The coordinates (N, K) of Log_μ(x) in the components, c_kᵀ G Log_μ(x); NaN where x is out of reach.
 
@@ -155,7 +156,7 @@ class PrincipalGeodesicAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixi
         logs = _logarithms(space, self._mean.to(points), points.flatten(1))
         return like(logs @ (self._factor @ self._axes.mT).to(logs), X)
 
-    @torch.no_grad()
+    @without_graph
     def inverse_transform(self, X: Array) -> Array:
         """The points Exp_μ(Σ_k x_k c_k), (N, *event), for coordinates (N, K).
 
@@ -209,7 +210,7 @@ def _logarithms(
         warnings.warn(
             f"{failed.total()} of {len(points)} geodesics from the mean did not converge. {advice(failed)}",
             ConvergenceWarning,
-            stacklevel=4,  # past torch.no_grad
+            stacklevel=4,  # past without_graph
         )
-    logs = space.velocity(joined.curves, joined.length)
+    logs = joined.logarithms()
     return torch.where(joined.length.isfinite()[:, None], logs, torch.nan)

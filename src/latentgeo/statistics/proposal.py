@@ -95,6 +95,19 @@ class KernelProposal:
         """The mixture of one component."""
         return KernelProposal(self.weights[k, None], self.centers[k, None], self.factors[k, None])
 
+    def widened(self) -> KernelProposal:
+        """The same mixture for one half, for the other with kernels of one shape, that of all, in Silverman's width.
+
+        Where a few points have most of the shares, their neighbours are themselves: narrow kernels leave gaps.
+        """
+        count, d = self.centers.shape[1:]
+        even = count ** (-1 / (d + 4)) * self.factors[:, :1]
+        return KernelProposal(
+            torch.cat([self.weights, self.weights], dim=1) / 2,
+            torch.cat([self.centers, self.centers], dim=1),
+            torch.cat([self.factors, even.expand_as(self.factors)], dim=1),
+        )
+
     def place(self, standard: Standard) -> Float[Tensor, "k s d"]:
         """Draws."""
         cumulated = self.weights.cumsum(dim=1)

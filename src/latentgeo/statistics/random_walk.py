@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from typing import Literal, get_args
 
@@ -138,9 +139,9 @@ def _cholesky(
 def _check_options(start: Tensor, num_steps: int, step_size: float, kind: str) -> None:
     if not bool(start.isfinite().all()):
         raise ValueError(f"start must be finite, but holds NaN or infinity, in {describe(start)}")
-    if not isinstance(num_steps, int) or isinstance(num_steps, bool) or num_steps < 0:
+    if not isinstance(num_steps, numbers.Integral) or isinstance(num_steps, bool) or num_steps < 0:
         raise ValueError(f"num_steps must be a non-negative integer, got {num_steps!r}")
-    if not isinstance(step_size, int | float) or not 0 < step_size < math.inf:
+    if not isinstance(step_size, numbers.Real) or isinstance(step_size, bool) or not 0 < step_size < math.inf:
         raise ValueError(f"step_size must be a positive number, got {step_size!r}")
     if kind not in get_args(Kind):
         raise ValueError(f"kind must be one of {', '.join(map(repr, get_args(Kind)))}, got {kind!r}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import geoopt
@@ -12,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geodesics import Solver, Status, expmap
-from latentgeo.geodesics.first_variation import logarithms
+from latentgeo.geodesics.first_variation import logarithms, logarithms_of
 from latentgeo.geodesics.graph import NeighborGraph
+from latentgeo.geodesics.solve import solver_or_default
 from latentgeo.geometry import geodesic_acceleration
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import describe
@@ -26,11 +29,15 @@ _NEIGHBORS = 10  # of each point in the graph of rough distances
 
 @dataclass(frozen=True)
 class Joined:
-    """Geodesics of n pairs: their lengths, the curves, from which a later solve can start, and a word on each."""
+    """Geodesics of n pairs: their lengths, the curves, from which a later solve can start, and a word on each.
+
+    ``logarithms`` gives those of the ends at the starts (n, m), from curves as fine as they were solved.
+    """
 
     length: Float[Tensor, " n"]
     curves: Float[Tensor, "n k m"]
     status: np.ndarray
+    logarithms: Callable[[], Float[Tensor, "n m"]]
 
 
 class Space(ABC):
@@ -81,6 +88,15 @@ class Space(ABC):
     def check(self, points: Tensor, name: str = "X") -> None:
         """Raises where the points (N, *event) do not lie in the space."""
 
+    def mass(self, points: Float[Tensor, "n m"], weights: Float[Tensor, " n"]) -> np.ndarray:
+        """The weights (n,) of points at which a centre may start; zero where tangents have no finite lengths.
+
+        Nothing reaches such a point. The weights as they are, where there is no other.
+        """
+        regular = self.norm(points, torch.ones_like(points)).isfinite()
+        found = torch.where(regular, weights, 0) if bool((weights[regular] > 0).any()) else weights
+        return found.double().cpu().numpy()
+
 
 class LatentSpace(Space):
     """A latent space with a metric, whose geodesics a solver finds."""
@@ -99,7 +115,8 @@ class LatentSpace(Space):
             remaining = torch.linspace(1, 0, initial.shape[1], dtype=initial.dtype, device=initial.device)
             initial = initial + remaining[:, None] * (start - initial[:, 0])[:, None]
         result = self._solver.solve(self._metric, start, end, initial=initial)
-        return Joined(result.length, result.points, result.status)
+        tangents = functools.partial(logarithms_of, self._metric, result)
+        return Joined(result.length, result.points, result.status, tangents)
 
     def velocity(self, curves: Float[Tensor, "n k m"], length: Float[Tensor, " n"]) -> Float[Tensor, "n m"]:
         """See :class:`Space`; by the first variation."""
@@ -172,7 +189,9 @@ class ManifoldSpace(Space):
         """See :class:`Space`; the curves are the pairs themselves."""
         length = self._manifold.dist(self._shaped(start), self._shaped(end)).reshape(len(start))
         status = [Status.CONVERGED if finite else Status.NON_FINITE for finite in length.isfinite().tolist()]
-        return Joined(length, torch.stack([start, end], 1), np.array(status, dtype=object))
+        curves = torch.stack([start, end], 1)
+        tangents = functools.partial(self.velocity, curves, length)
+        return Joined(length, curves, np.array(status, dtype=object), tangents)
 
     def velocity(self, curves: Float[Tensor, "n k m"], length: Float[Tensor, " n"]) -> Float[Tensor, "n m"]:
         """See :class:`Space`."""
@@ -236,7 +255,7 @@ def space_of(
 ) -> Space:
     """The space of a metric, with a solver, or of a manifold, which needs none."""
     if isinstance(metric, Metric):
-        return LatentSpace(metric, default if solver is None else solver)
+        return LatentSpace(metric, solver_or_default(default if solver is None else solver))
     if not isinstance(metric, geoopt.Manifold):
         raise TypeError(f"metric must be a latentgeo Metric or a geoopt.Manifold, got {describe(metric)}")
     if solver is not None:

@@ -16,11 +16,16 @@ def training_data(model: nn.Module, data: Tensor | np.ndarray, name: str = "data
 
     Raises:
         ValueError: the model has no parameters, or the data no rows.
-        TypeError: the data are not floating.
+        TypeError: the data are no tensor or array, or not floating.
     """
     parameter = next(model.parameters(), None)
     if parameter is None:
         raise ValueError("model: expected parameters to train, got none")
+    if not isinstance(data, Tensor | np.ndarray):
+        raise TypeError(
+            f"{name}: expected a tensor or an array (N, ...), such as the images of LabelledImages, "
+            f"got {type(data).__name__}"
+        )
     tensor = torch.as_tensor(data)
     if not tensor.is_floating_point():
         raise TypeError(

@@ -20,6 +20,7 @@ def static_binarization(
         Zeros and ones, of the same shape and dtype.
 
     Raises:
+        TypeError: the grey levels are no floating tensor.
         ValueError: a grey level is outside [0, 1], or NaN.
 
     References:
@@ -30,6 +31,9 @@ def static_binarization(
         >>> static_binarization(torch.tensor([0.0, 0.5, 1.0]), generator=torch.Generator().manual_seed(0))
         tensor([0., 0., 1.])
     """
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        what = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f"images: expected a tensor of floating grey levels in [0, 1], got {what}")
     if not bool(((images >= 0.0) & (images <= 1.0)).all()):
         raise ValueError("images: expected grey levels in [0, 1], got values outside or NaN")
     return torch.bernoulli(images, generator=generator)

@@ -19,9 +19,9 @@ def renyi_bound(log_weights: Float[Tensor, "samples *batch"], alpha: int | float
     samples it never increases with α. It is a lower bound of log p(x) in expectation for α >= 0.
 
     Every order is computed as m + log1p(mean(expm1(b (l - m)))) / b, m being the maximum for b > 0 and the
-    minimum for b < 0, or with log and exp alone where the mean is near -1: no digits are lost near α = 1, nothing
-    overflows. A sample of weight zero, l = -∞, counts as such; with α >= 1 it makes the bound -∞. Where the bound
-    is infinite the gradient is shared by the samples that make it so, as that of a minimum is.
+    minimum for b < 0, or with log and exp alone where the mean is near -1, in float32 at least: no digits are lost
+    near α = 1, nothing overflows. A sample of weight zero, l = -∞, counts as such; with α >= 1 it makes the bound
+    -∞. Where the bound is infinite the gradient is shared by the samples that make it so, as that of a minimum is.
 
     Args:
         log_weights: l, (S, ...), such as `latentgeo.training.log_weights` gives. NaN makes its bounds NaN.
@@ -55,14 +55,15 @@ def renyi_bound(log_weights: Float[Tensor, "samples *batch"], alpha: int | float
     order = 1.0 - alpha
     if order == 0.0:
         return log_weights.mean(0)
-    extreme = log_weights.amax(0) if order > 0.0 else log_weights.amin(0)
+    logs = log_weights.to(torch.promote_types(log_weights.dtype, torch.float32))
+    extreme = logs.amax(0) if order > 0.0 else logs.amin(0)
     # Above the largest number of the dtype the order would be infinite there, and is as good as it.
-    if abs(order) > torch.finfo(log_weights.dtype).max:
-        return extreme
+    if abs(order) > torch.finfo(logs.dtype).max:
+        return extreme.to(log_weights.dtype)
     finite = extreme.isfinite()
     center = torch.where(finite, extreme, 0.0).detach()
-    powers = order * (torch.where(finite, log_weights, 0.0) - center)  # at most 0, and 0 for one sample
+    powers = order * (torch.where(finite, logs, 0.0) - center)  # at most 0, and 0 for one sample
     change = powers.expm1().mean(0)
     near = change > -0.5
     log_mean = torch.where(near, torch.where(near, change, 0.0).log1p(), powers.exp().mean(0).log())
-    return torch.where(finite, center + log_mean / order, extreme)
+    return torch.where(finite, center + log_mean / order, extreme).to(log_weights.dtype)

@@ -29,7 +29,7 @@ class Checkpoint:
     Attributes:
         epoch: epochs completed.
         tensors: everything that is a tensor, by name, on the CPU.
-        optimizer: the rest of the optimizer's state dict, or None where none was saved.
+        optimizer: the rest of the optimizer's state dict, and its class, or None where none was saved.
         history: the epochs so far.
 
     Examples:
@@ -74,6 +74,7 @@ class Checkpoint:
         if optimizer is not None:
             state = optimizer.state_dict()
             plain = {
+                "class": type(optimizer).__name__,
                 "state": {
                     str(key): _split(entry, f"optimizer.state.{key}", tensors)
                     for key, entry in state["state"].items()
@@ -87,16 +88,15 @@ class Checkpoint:
         return cls(epoch=epoch, tensors=tensors, optimizer=plain, history=records)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Put the state into `model` and `optimizer`.
+        """Put the state into `model` and `optimizer`, which stay as they are where it does not fit.
 
         Raises:
-            ValueError: the names or shapes do not fit, or there is no optimizer in the checkpoint.
+            ValueError: the names or shapes do not fit, there is no optimizer in the checkpoint, or another one.
         """
-        try:
-            model.load_state_dict(self._part("model"))
-        except RuntimeError as error:
-            raise ValueError(f"model: does not fit the checkpoint: {error}") from error
+        weights = self._part("model")
+        _check_model(model, weights)
         if optimizer is None:
+            model.load_state_dict(weights)
             return
         if self.optimizer is None:
             raise ValueError("optimizer: the checkpoint holds none")
@@ -108,11 +108,9 @@ class Checkpoint:
             plain | self._part(f"optimizer.group.{number}")
             for number, plain in enumerate(self.optimizer["param_groups"])
         ]
-        # PyTorch answers another optimizer's state with ValueError or KeyError, by where it notices.
-        try:
-            optimizer.load_state_dict({"state": state, "param_groups": groups})
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"optimizer: does not fit the checkpoint: {error}") from error
+        _check_optimizer(optimizer, self.optimizer.get("class"), groups)
+        model.load_state_dict(weights)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     @property
     def rng(self) -> dict[str, Tensor]:
@@ -238,6 +236,43 @@ def load_checkpoint(
 
 def _copied(value: Tensor) -> Tensor:
     return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _check_model(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Refuse a model whose tensors have other names or shapes."""
+    ours, theirs = (
+        {name: str(tuple(value.shape)) for name, value in state.items()}
+        for state in (model.state_dict(), tensors)
+    )
+    different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    if different:
+        name, more = different[0], len(different) - 1
+        raise ValueError(
+            f"model: does not fit the checkpoint: {name} is {theirs.get(name, 'not there')} in the checkpoint and "
+            f"{ours.get(name, 'not there')} in the model" + (f", and {more} more differ" if more else "")
+        )
+
+
+def _check_optimizer(
+    optimizer: torch.optim.Optimizer, kind: str | None, groups: list[dict[str, Any]]
+) -> None:
+    """Refuse an optimizer of another class, which earlier files do not say, or over other groups of parameters."""
+    ours = type(optimizer).__name__
+    if kind not in (None, ours):
+        raise ValueError(f"optimizer: does not fit the checkpoint: expected {kind}, got {ours}")
+    sizes, expected = ([len(group["params"]) for group in part] for part in (optimizer.param_groups, groups))
+    if sizes != expected:
+        raise ValueError(
+            f"optimizer: does not fit the checkpoint: expected groups of {expected} parameters, got {sizes}"
+        )
+    # One side may have options that the other lacks, by its version of PyTorch or by a scheduler; not both.
+    for group, other in zip(optimizer.param_groups, groups, strict=True):
+        missing, unknown = other.keys() - group.keys(), group.keys() - other.keys()
+        if missing and unknown:
+            raise ValueError(
+                f"optimizer: does not fit the checkpoint: expected the options {', '.join(sorted(missing))}, "
+                f"got {ours} with {', '.join(sorted(unknown))}"
+            )
 
 
 def _split(entry: dict[str, Any], prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentgeo.models.arguments import check_count
 from latentgeo.training.arrays import training_data
 from latentgeo.training.generators import seeded_generators
 from latentgeo.training.modes import eval_mode
@@ -51,18 +52,25 @@ def evaluate(
         >>> evaluate(vae, images, seed=0) == evaluate(vae, images, seed=0)
         True
     """
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size: expected a positive integer or None, got {batch_size!r}")
+    check_batch_size(batch_size)
     data = training_data(model, data)
     rows = batch_size or len(data)
     with contextlib.ExitStack() as stack:
         stack.enter_context(seeded_generators(data.device, seed))
         stack.enter_context(eval_mode(model))
         stack.enter_context(torch.no_grad())
+        # A batch is a part of the caller's data, into which a transform may write.
         losses = [
-            objective(model, batch if transform is None else transform(batch)) for batch in data.split(rows)
+            objective(model, batch if transform is None else transform(batch.clone()))
+            for batch in data.split(rows)
         ]
     return mean_over_rows(torch.stack(losses), len(data), rows)
+
+
+def check_batch_size(batch_size: int | None) -> None:
+    """Refuse what is neither a positive integer nor None."""
+    if batch_size is not None:
+        check_count("batch_size", batch_size, words="a positive integer or None")
 
 
 def mean_over_rows(losses: Tensor, rows: int, batch_size: int) -> float:

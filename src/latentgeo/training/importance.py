@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentgeo.models.arguments import check_count
 from latentgeo.models.vae import VAE
 from latentgeo.training.bounds import renyi_bound
-from latentgeo.training.weights import check_num_samples, log_weights, log_weights_at, posteriors
+from latentgeo.training.weights import log_weights, log_weights_at, posteriors
 
 Backward = Literal["all", "one"]
 
@@ -54,7 +55,7 @@ class Renyi:
     def __post_init__(self) -> None:
         if math.isnan(self.alpha):
             raise ValueError("alpha: expected a number from -inf to inf, got nan")
-        check_num_samples(self.num_samples)
+        check_count("num_samples", self.num_samples)
         if self.backward not in get_args(Backward):
             raise ValueError(f"backward: expected 'all' or 'one', got {self.backward!r}")
 
@@ -75,6 +76,8 @@ class Renyi:
         z = posterior.rsample((self.num_samples,))
         with torch.no_grad():
             logs = log_weights_at(model, posterior, z, x)
+        # Before torch 2.10 autocast keeps the weights that it cast without a graph, and would take them below.
+        torch.clear_autocast_cache()
         logs.requires_grad_()
         bounds = renyi_bound(logs, self.alpha)
         (shares,) = torch.autograd.grad(bounds.sum(), logs)
@@ -111,7 +114,7 @@ class IWAE:
     num_samples: int
 
     def __post_init__(self) -> None:
-        check_num_samples(self.num_samples)
+        check_count("num_samples", self.num_samples)
 
     def __call__(self, model: VAE, x: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
         """The loss of `model` on the batch `x` (N, *event); the samples come from torch's global generator.

@@ -12,9 +12,16 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from latentgeo.models.arguments import check_count
 from latentgeo.training.arrays import training_data
-from latentgeo.training.checkpoints import Checkpoint, load_checkpoint
-from latentgeo.training.evaluation import Objective, Transform, evaluate, mean_over_rows
+from latentgeo.training.checkpoints import Checkpoint
+from latentgeo.training.evaluation import (
+    Objective,
+    Transform,
+    check_batch_size,
+    evaluate,
+    mean_over_rows,
+)
 from latentgeo.training.generators import borrowed_generators, rng_states, seeded_generators, set_rng_states
 from latentgeo.training.history import EpochRecord, History
 from latentgeo.training.modes import eval_mode
@@ -23,6 +30,7 @@ from latentgeo.training.objectives import ELBO
 Schedule = Callable[[int], float]
 Callback = Callable[[nn.Module, int, int], object]
 
+_HISTORY = "history.csv"
 _VALIDATION_SEED = 0  # the same draws after every epoch, so that its noise does not hide the progress
 
 
@@ -75,7 +83,9 @@ def fit(
             by it, and they are put back to where they were: the caller notices nothing. With None the run draws from
             them, and advances them, like any PyTorch code. Initial weights belong to the caller.
         checkpoint_dir: where `checkpoint.safetensors` and `history.csv` are kept, overwriting
-            those of an earlier run; None keeps nothing.
+            those of an earlier run; None keeps nothing. Without `resume` the earlier ones are set aside, as
+            `*.previous`, until the run has its first checkpoint: should it fail before, they are not resumed from,
+            and not lost.
         checkpoint_every: epochs between checkpoints. The last epoch always has one; so has
             the last complete epoch when the run ends in Ctrl-C or a non-finite loss.
         resume: continue from the checkpoint in `checkpoint_dir`, if there is one, exactly as the run
@@ -105,13 +115,9 @@ def fit(
         >>> len(history), vae.training
         (2, False)
     """
-    for name, value in {
-        "epochs": epochs,
-        "batch_size": 1 if batch_size is None else batch_size,
-        "checkpoint_every": checkpoint_every,
-    }.items():
-        if value < 1:
-            raise ValueError(f"{name}: expected a positive integer, got {value!r}")
+    check_count("epochs", epochs)
+    check_batch_size(batch_size)
+    check_count("checkpoint_every", checkpoint_every)
     if autocast not in (None, torch.bfloat16):
         raise ValueError(f"autocast: expected torch.bfloat16, which needs no loss scaling, got {autocast}")
     if resume and checkpoint_dir is None:
@@ -123,20 +129,24 @@ def fit(
     if optimizer is None:
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     file = None if checkpoint_dir is None else Path(checkpoint_dir) / "checkpoint.safetensors"
+    earlier = file if resume and file is not None and file.exists() else None
     history = History()
     done = saved = 0
 
     with contextlib.ExitStack() as stack:
-        if resume:  # their states are the checkpoint's
+        if earlier is not None:  # their states are the checkpoint's
             stack.enter_context(borrowed_generators(device))
         stack.enter_context(seeded_generators(device, seed))
-        if resume and file is not None and file.exists():
-            checkpoint = load_checkpoint(file, model, optimizer)
+        if earlier is not None:
+            checkpoint = Checkpoint.read(earlier)
             if not checkpoint.rng:
-                raise ValueError(f"checkpoint_dir: {file} is not by fit: it holds no generator states")
+                raise ValueError(f"checkpoint_dir: {earlier} is not by fit: it holds no generator states")
+            checkpoint.restore(model, optimizer)
             set_rng_states(checkpoint.rng, device)
             history = checkpoint.history
             done = saved = checkpoint.epoch
+        elif file is not None:
+            _set_aside(file)
         stack.callback(model.eval)
         model.train()
         snapshot = None
@@ -148,9 +158,10 @@ def fit(
             for epoch in range(done + 1, epochs + 1):
                 began = time.perf_counter()
                 if schedule is not None:
-                    _set_learning_rate(optimizer, schedule(epoch), epoch)
+                    # A number of NumPy's would be nothing for a checkpoint.
+                    _set_learning_rate(optimizer, float(schedule(epoch)), epoch)
                 for step, batch in enumerate(_batches(data, batch_size)):
-                    x = batch if transform is None else transform(batch)
+                    x = batch if transform is None else transform(batch.clone() if batch is data else batch)
                     with precision:
                         loss = objective(model, x)
                     optimizer.zero_grad()
@@ -203,7 +214,21 @@ def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float, epoch: int
 def _save(checkpoint: Checkpoint, file: Path) -> None:
     """Write the checkpoint and, beside it, its history to read."""
     checkpoint.write(file)
-    checkpoint.history.to_csv(file.with_name("history.csv"))
+    checkpoint.history.to_csv(file.with_name(_HISTORY))
+    for _, previous in _set_asides(file):
+        previous.unlink(missing_ok=True)
+
+
+def _set_aside(file: Path) -> None:
+    """Rename what an earlier run left, so that nobody resumes from it."""
+    for kept, previous in _set_asides(file):
+        if kept.exists():
+            kept.replace(previous)
+
+
+def _set_asides(file: Path) -> list[tuple[Path, Path]]:
+    """The files of a run, and what they are called when the next one has begun."""
+    return [(kept, kept.with_name(f"{kept.name}.previous")) for kept in (file, file.with_name(_HISTORY))]
 
 
 def _check_losses(losses: Tensor, epoch: int) -> None:

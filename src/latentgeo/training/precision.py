@@ -5,6 +5,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
+from latentgeo.models.arguments import check_count
 from latentgeo.models.rbf_precision import RBFPrecision
 from latentgeo.models.vae import VAE
 from latentgeo.training.arrays import training_data
@@ -59,7 +60,8 @@ def fit_precision(
 
     Raises:
         ValueError: the likelihood is not Gaussian, fewer distinct means than centres, non-finite
-            data or weights, options out of range.
+            data or weights, options out of range: among them an `a` so small that the functions vanish on the data,
+            and no `min_std` where an output is explained exactly. The model then keeps the variance that it has.
         TypeError: data that are not floating.
 
     References:
@@ -76,8 +78,7 @@ def fit_precision(
     """
     if model.likelihood != "gaussian":
         raise ValueError(f"model: expected a VAE with likelihood='gaussian', got {model.likelihood!r}")
-    if epochs < 1:
-        raise ValueError(f"epochs: expected a positive integer, got {epochs!r}")
+    check_count("epochs", epochs)
     if not min_std >= 0.0:
         raise ValueError(f"min_std: expected a non-negative number, got {min_std!r}")
     data = training_data(model, data)
@@ -93,12 +94,19 @@ def fit_precision(
             raise ValueError(
                 "data: expected finite residuals, got NaN or infinity from the data or the model"
             )
+        if not bool((mean_square + min_std**2).reciprocal().isfinite().all()):
+            raise ValueError(
+                "min_std: expected a positive number where an output is explained exactly, "
+                f"which leaves its precision without an optimum, got {min_std!r}"
+            )
         if zeta is None:
             zeta = 0.01 / max(float(mean_square.max()), min_std**2)
         precision = RBFPrecision.from_latents(
             means, num_centers, len(mean_square), a=a, zeta=zeta, random_state=random
         )
-        basis = precision.basis(latents)
+        # In parts, since every row takes K d numbers on the way.
+        parts = [precision.basis(rows) for rows in latents.flatten(0, 1).split(_CHUNK_ROWS)]
+        basis = torch.cat(parts).unflatten(0, latents.shape[:2])
         cost = _sum_of_squares(model, data, latents, basis) + min_std**2 * basis.sum((0, 1))
         # At first every function has the same weight, the optimum were they one.
         overlap = basis.sum(-1).mean()
@@ -106,7 +114,12 @@ def fit_precision(
         precision.log_weight.copy_(initial.unsqueeze(1).expand_as(cost))
         for _ in range(epochs):
             _majorize_minimize(precision, basis.flatten(0, 1), cost)
-    model.variance = precision
+        if not bool(precision.log_weight.exp().isfinite().all()):
+            raise ValueError(
+                "a: expected functions wide enough to reach the data, got some so narrow that their weights "
+                f"overflow {data.dtype}, with a={a!r}"
+            )
+    model.variance = precision.eval()
     return precision
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from latentgeo.models import VAE, ConstantStd, MLPDecoder, MLPEncoder, RBFPrecision
 from latentgeo.training import fit, fit_precision
+from latentgeo.training.generators import seeded_generators
 
 HIDDEN = (64, 32)  # of the encoder; the decoder mirrors them
 
@@ -76,8 +77,7 @@ def train_rbf_vae(
         Arvanitidis, Hansen, Hauberg 2018, arXiv:1710.11379, section 5.1 and appendix.
     """
     features = images.shape[1]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_generators(torch.device("cpu"), seed):
         model = rbf_vae(features, std=config.std)
     model.to(device)
     adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)

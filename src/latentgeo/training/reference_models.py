@@ -14,6 +14,7 @@ from torch import Tensor
 from latentgeo.data import LabelledImages, load_digits, load_mnist
 from latentgeo.models import VAE
 from latentgeo.training.checkpoints import load_checkpoint, save_checkpoint
+from latentgeo.training.generators import borrowed_generators
 from latentgeo.training.rbf_vae import RBFVAEConfig, rbf_vae, train_rbf_vae
 
 _FOLDER = Path(__file__).parent / "references"
@@ -58,7 +59,8 @@ def reference_model(name: str) -> VAE:
         torch.Size([5, 64])
     """
     reference = _reference(name)
-    vae = rbf_vae(reference.features, reference.training.num_centers)
+    with borrowed_generators(torch.device("cpu")):  # for initial weights that the file replaces
+        vae = rbf_vae(reference.features, reference.training.num_centers)
     load_checkpoint(_FOLDER / f"{name}.safetensors", vae)
     return vae.eval()
 

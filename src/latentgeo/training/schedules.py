@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from latentgeo.models.arguments import check_count
+
 
 @dataclass(frozen=True, kw_only=True)
 class BurdaSchedule:
@@ -51,8 +53,7 @@ class BurdaSchedule:
         Raises:
             ValueError: `epoch` is below one.
         """
-        if epoch < 1:
-            raise ValueError(f"epoch: expected a positive integer, got {epoch!r}")
+        check_count("epoch", epoch)
         stage = 0
         while stage < self.num_stages - 1 and epoch > (3 ** (stage + 1) - 1) // 2:
             stage += 1
@@ -89,8 +90,7 @@ class CosineSchedule:
     last: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs: expected a positive integer, got {self.epochs!r}")
+        check_count("epochs", self.epochs)
         if not 0.0 < self.first < math.inf:
             raise ValueError(f"first: expected a positive learning rate, got {self.first!r}")
         if not 0.0 <= self.last <= self.first:
@@ -104,7 +104,6 @@ class CosineSchedule:
         Raises:
             ValueError: `epoch` is below one.
         """
-        if epoch < 1:
-            raise ValueError(f"epoch: expected a positive integer, got {epoch!r}")
+        check_count("epoch", epoch)
         done = min(1.0, (epoch - 1) / self.epochs)
         return self.last + (self.first - self.last) * 0.5 * (1.0 + math.cos(math.pi * done))

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent
 from torch.nn import functional
 
+from latentgeo.models.arguments import check_count
 from latentgeo.models.vae import VAE
 
 
@@ -35,15 +36,9 @@ def log_weights(
         >>> log_weights(vae, torch.rand(5, 64), 10).shape
         torch.Size([10, 5])
     """
-    check_num_samples(num_samples)
+    check_count("num_samples", num_samples)
     posterior = posteriors(model, x)
     return log_weights_at(model, posterior, posterior.rsample((num_samples,)), x)
-
-
-def check_num_samples(num_samples: int) -> None:
-    """Refuse what is no number of samples."""
-    if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples < 1:
-        raise ValueError(f"num_samples: expected a positive integer, got {num_samples!r}")
 
 
 def posteriors(model: VAE, x: Tensor) -> Distribution:
