@@ -53,7 +53,7 @@ def parallel_transport(
         >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
         >>> upwards = torch.stack([torch.zeros(9), torch.linspace(1, 2, 9)], 1)
         >>> parallel_transport(half_plane, upwards, torch.tensor([1.0, 1.0]))[-1]
-        tensor([2.0000, 2.0000])
+        tensor([2., 2.])
     """
     check_metric(metric)
     check_precision("curve", curve)

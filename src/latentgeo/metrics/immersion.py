@@ -137,16 +137,20 @@ class Immersion:
         fast: tuple[Mode, ...] = (by_double_backward,)
         if self.decoder is None or not self.decoder.is_scripted:
             fast = (by_forward_mode, by_repeated_forward_mode, *fast)
-        found = None
-        # norms are written out first: in float32 a wrong second derivative may look right at two points
-        for elementary in (True, False) if self._has_norms(z) else (False,):
-            if self.decoder is not None:
-                self.decoder.elementary = elementary
-            found = self._best(z, fast)
+        if self.decoder is None:
+            found = self._best(z, (*fast, by_rows))
+            return by_rows if found is None else found[0]
+        fallback = by_rows
+        # norms are written out first: fused, they are slow, or in float32 a wrong second derivative looks right
+        for elementary in (True, False) if self._has_norms(z) else (False, True):
+            self.decoder.elementary = elementary
+            found = self._best(z, fast if elementary else (*fast, by_rows))
             if found is not None and found[1]:
                 return found[0]
-        slow = self._best(z, (by_rows,))
-        return by_rows if found is None or (slow is not None and slow[1]) else found[0]
+            if found is not None and not elementary:
+                fallback = found[0]
+        self.decoder.elementary = False
+        return fallback
 
     def _has_norms(self, z: Tensor) -> bool:
         """Whether the decoder has normalisation layers that can be written out."""
