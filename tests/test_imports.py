@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": _NUMERICAL | _MODELLING,
     "experiments": _NUMERICAL | _MODELLING | {"plots", ""},
     "explorer": _NUMERICAL | _MODELLING | {"plots", "experiments"},
+    "__main__": {"cli"},
     "cli": _NUMERICAL | _MODELLING | {"plots", "experiments", "explorer", ""},
 }
 DRAWS = {"plots", "experiments"}

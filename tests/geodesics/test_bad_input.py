@@ -179,7 +179,7 @@ def test_tolerance_may_be_a_number_of_numpy() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_refused_by_the_exponential(dtype: torch.dtype) -> None:
     with pytest.raises(
-        TypeError, match=r"z must be of dtype float32 or float64, got a b?float16 tensor of .*\(4, 2\)"
+        TypeError, match=r"z must be in float32 or float64, got a b?float16 tensor of .*\(4, 2\)"
     ):
         lg.expmap(METRIC, GOOD.to(dtype), GOOD.to(dtype))
 

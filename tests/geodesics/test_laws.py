@@ -228,7 +228,12 @@ def test_second_derivatives_of_the_distance_are_refused() -> None:
                 torch.autograd.grad(gradient.sum(), variable, retain_graph=True)
 
 
-def test_curve_solved_on_more_segments_is_differentiated_on_these() -> None:
+@pytest.mark.parametrize(
+    "solver",
+    [lg.MinimizeEnergy(num_segments=16), lg.Shooting(num_segments=6)],
+    ids=lambda s: type(s).__name__,
+)
+def test_curve_solved_on_more_segments_is_differentiated_on_these(solver: lg.Solver) -> None:
     """Waves, isometric to the plane by the arc length of their profile: thinned curves are stationary for nothing."""
 
     def slope(x: Tensor) -> Tensor:
@@ -240,8 +245,7 @@ def test_curve_solved_on_more_segments_is_differentiated_on_these() -> None:
     x = torch.lerp(start.detach()[:, :1], end[:, :1], torch.linspace(0, 1, 5001, dtype=torch.float64))
     way = torch.stack([torch.trapezoid(slope(x), x), (end - start.detach())[:, 1]], 1)
     frame = torch.stack([slope(x[:, 0]), torch.ones(2)], 1)
-    solver = lg.MinimizeEnergy(num_segments=16)
-    assert lg.geodesic(waves, start, end, solver=solver).points.shape == (2, 17, 2)
+    assert lg.geodesic(waves, start, end, solver=solver).points.shape == (2, solver.num_segments + 1, 2)
     (gradient,) = torch.autograd.grad(lg.distance(waves, start, end, solver=solver).sum(), start)
     log, length = lg.logmap(waves, start, end, solver=solver), way.norm(dim=1, keepdim=True)
     laws.assert_near(gradient, -frame * way / length, 0.02)

@@ -314,5 +314,5 @@ def test_half_precision_is_refused(dtype):
         (lambda: lg.sectional_curvature(metric, z, z, z), "z"),
         (lambda: lg.parallel_transport(metric, z, z[0]), "curve"),
     ):
-        with pytest.raises(TypeError, match=rf"{name} must be of dtype float32 or float64, got a b?float16"):
+        with pytest.raises(TypeError, match=rf"{name} must be in float32 or float64, got a b?float16"):
             function()

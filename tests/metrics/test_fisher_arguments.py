@@ -155,7 +155,7 @@ def test_scale_that_begins_to_move_is_noticed(points: Tensor) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_points_of_half_precision_are_refused(dtype: torch.dtype) -> None:
     metric = lg.fisher_pullback_metric(lambda z: td.Bernoulli(logits=z))
-    with pytest.raises(TypeError, match=r"z must be of dtype float32 or float64, got a b?float16 tensor"):
+    with pytest.raises(TypeError, match=r"z must be in float32 or float64, got a b?float16 tensor"):
         metric(torch.zeros(3, 2, dtype=dtype))
 
 

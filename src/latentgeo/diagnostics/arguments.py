@@ -43,12 +43,6 @@ def check_not_negative(name: str, x: Tensor) -> None:
         raise ValueError(f"{name}: expected non-negative values, got {float(x.min())!r} among them")
 
 
-def check_count(name: str, value: int) -> None:
-    """Refuse what is not a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: expected a positive integer, got {value!r}")
-
-
 def check_threshold(threshold: float) -> None:
     """Refuse a threshold that no variance, or every one, could pass."""
     if not 0.0 <= threshold < float("inf"):

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.diagnostics.arguments import check_count, check_data
+from latentgeo.diagnostics.arguments import check_data
 from latentgeo.diagnostics.protocol import LatentModel, check_model, checked_posterior
 from latentgeo.diagnostics.scores import DATA_ROWS, chunk_rows, decoded_scores, latent_rows, negative_error
+from latentgeo.models.arguments import check_count
 from latentgeo.training.generators import seeded_generators
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from latentgeo.diagnostics.arguments import check_count, check_data
+from latentgeo.diagnostics.arguments import check_data
 from latentgeo.diagnostics.protocol import LatentModel, check_model, joint_log_prob, log_prior, posterior_of
 from latentgeo.diagnostics.scores import (
     DATA_ROWS,
@@ -19,6 +19,7 @@ from latentgeo.diagnostics.scores import (
     latent_rows,
     log_density,
 )
+from latentgeo.models.arguments import check_count
 from latentgeo.training.generators import seeded_generators
 
 

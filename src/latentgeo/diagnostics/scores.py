@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from latentgeo.diagnostics.arguments import check_count
 from latentgeo.diagnostics.protocol import LatentModel, check_rows, joint_log_prob, summed
+from latentgeo.models.arguments import check_count
 
 # Latents drawn together and data encoded together. They do not follow chunk_size, so that what is drawn from a
 # seed does not either; latents are small, and an encoder of this many images needs no more than a decoder does.

@@ -41,6 +41,7 @@ from latentgeo.training import (
     save_checkpoint,
 )
 from latentgeo.training.evaluation import Objective
+from latentgeo.training.generators import borrowed_generators, seeded_generators
 from latentgeo.training.loop import Callback, Schedule
 from latentgeo.training.rbf_vae import HIDDEN, RBFVAEConfig, rbf_vae, train_rbf_vae
 
@@ -112,8 +113,7 @@ def build(recipe: Recipe, event: torch.Size) -> VAE | Autoencoder:
     """The untrained model of a recipe for images (channels, height, width), which an MLP takes as rows."""
     activation = _ACTIVATIONS[recipe.activation]
     shape, d, posterior = tuple(event), recipe.latents, recipe.posterior
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+    with seeded_generators(torch.device("cpu"), recipe.seed):
         if recipe.network == "conv":
             encoder: nn.Module = ConvEncoder(shape, d, posterior=posterior)
             decoder: nn.Module = ConvDecoder(d, shape)
@@ -231,7 +231,8 @@ def train_stochastic(
     rows, device = images.flatten(1), torch.device(place.device)
     file = place.cache / "models" / _key(f"{_unusual(config)} seed {seed}", rows, None) / "rbf.safetensors"
     if file.exists():
-        model = rbf_vae(rows.shape[1], config.num_centers)
+        with borrowed_generators(torch.device("cpu")):  # for initial weights that the file replaces
+            model = rbf_vae(rows.shape[1], config.num_centers)
         load_checkpoint(file, model)
         return model.to(device).eval()
     model, _ = train_rbf_vae(rows, config, seed=seed, device=device)
@@ -258,8 +259,7 @@ def train_network_std(
         The model in eval mode, on the device.
     """
     model, rows = train_stochastic(config, images, place, seed=seed), images.flatten(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_generators(torch.device("cpu"), seed):
         variance = NetworkStd(2, rows.shape[1], hidden=HIDDEN[::-1], activation=nn.Tanh, min_std=min_std)
     model.variance = variance.to(place.device)
     model.encoder.requires_grad_(False)

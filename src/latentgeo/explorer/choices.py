@@ -51,23 +51,6 @@ def metric_choices(metric: Metric, decode: Decode, latents: Float[Tensor, "n d"]
     return {name: metric, **others}
 
 
-def mean_of(output: object) -> Tensor:
-    """What a decoder's answer looks like: the tensor, the first of (mean, std), or the mean of a distribution.
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    if isinstance(output, Distribution):
-        return output.mean
-    if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
-        return output[0]
-    if isinstance(output, Tensor):
-        return output
-    raise TypeError(
-        f"decode must return a tensor, (mean, std) or a distribution, got {type(output).__name__}"
-    )
-
-
 def _of_decoder(decode: Decode, some: Tensor) -> dict[str, Metric]:
     """Those of the metrics by a decoder that can be evaluated at some points."""
     with torch.no_grad():

@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.explorer.choices import Decode, mean_of
+from latentgeo.explorer.choices import Decode
+from latentgeo.metrics.decoder import Decoder
+from latentgeo.plots.images import mean_of
 
 _SMALLEST = 7  # pixels along a side of what is taken for an image
 _VALUES = 5  # drawn along the way
@@ -88,7 +90,7 @@ def decoded(
         (17, 89)
     """
     with torch.no_grad():
-        values = mean_of(decode(curves.flatten(0, 1))).detach().cpu().double()
+        values = mean_of(Decoder(decode, "decode")(curves.flatten(0, 1))).cpu().double()
     event = tuple(values.shape[1:])
     shape = _guessed(event) if image_shape is None else tuple(image_shape) or None
     if shape is not None and (

@@ -11,14 +11,6 @@ from latentgeo.metrics.arguments import describe
 from latentgeo.metrics.directional import inside_transform
 
 
-def check_precision(name: str, x: Tensor) -> None:
-    """Refuses what is not a tensor of single or double precision: closed forms over many scales need the digits."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a torch tensor, got {describe(x)}")
-    if x.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"{name} must be in float32 or float64, got {describe(x)}")
-
-
 def check_values(name: str, mean: Tensor, std: Tensor) -> None:
     """Refuses means that are not finite, and deviations that are not finite or not positive.
 

@@ -18,10 +18,10 @@ from latentgeo.gaussians.arguments import (
     as_times,
     check_alike,
     check_broadcast,
-    check_precision,
     check_values,
 )
-from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.arguments import check_precision, describe
+from latentgeo.metrics.metric import root
 
 Point = Float[Tensor, "*#batch 2 d"]
 # Elements of one pass over many pairs: what the formulas need at a time stays in the cache.
@@ -100,12 +100,6 @@ def sum_of_squares(mean1: Tensor, std1: Tensor, mean2: Tensor, std2: Tensor, dim
     longest = max(range(len(batch)), key=batch.__getitem__)
     rows = max(1, _PASS * shape[longest] // shape.numel())
     return torch.cat([total(*p) for p in zip(*(a.split(rows, longest) for a in four), strict=True)], longest)
-
-
-def root(square: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """The square root, with derivative zero at zero."""
-    zero = square == 0
-    return torch.where(zero, 0, torch.where(zero, 1, square).sqrt())
 
 
 def geodesic(x: Point, y: Point, t: Float[Tensor, "*times"] | float) -> Float[Tensor, "... 2 d"]:

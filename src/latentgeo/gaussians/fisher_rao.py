@@ -12,13 +12,13 @@ from latentgeo.gaussians.arguments import (
     as_times,
     check_alike,
     check_broadcast,
-    check_precision,
     check_values,
 )
-from latentgeo.gaussians.diagonal import root, sum_of_squares
+from latentgeo.gaussians.diagonal import sum_of_squares
 from latentgeo.gaussians.full import full_distance, full_geodesic
 from latentgeo.gaussians.full_arguments import check_pair, symmetric
-from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.arguments import check_precision, describe
+from latentgeo.metrics.metric import root
 
 _SUPPORTED = "Normal, Independent(Normal) and MultivariateNormal"
 

@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.linalg import solve_triangular
 
-from latentgeo.gaussians.arguments import check_alike, check_broadcast, check_precision
+from latentgeo.gaussians.arguments import check_alike, check_broadcast
 from latentgeo.gaussians.full_arguments import check_pair, check_positive, double_pairs, symmetric
 from latentgeo.gaussians.full_first_variation import Distance, velocity
 from latentgeo.gaussians.full_symmetric_space import exponential, unwrapped
 from latentgeo.geodesics.result import ConvergenceWarning
-from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.arguments import check_precision, describe
 from latentgeo.metrics.directional import inside_transform
 
 

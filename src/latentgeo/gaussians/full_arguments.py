@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentgeo.gaussians.arguments import check_alike, check_broadcast, check_precision
-from latentgeo.metrics.arguments import describe
+from latentgeo.gaussians.arguments import check_alike, check_broadcast
+from latentgeo.metrics.arguments import check_precision, describe
 from latentgeo.metrics.directional import inside_transform
 
 

@@ -8,11 +8,11 @@ from geoopt.utils import size2shape
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.gaussians.arguments import as_times, check_precision
+from latentgeo.gaussians.arguments import as_times
 from latentgeo.geodesics import Solver, distance, expmap, geodesic, logmap
 from latentgeo.geometry import parallel_transport
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_count, check_points, check_tangent, describe
+from latentgeo.metrics.arguments import check_count, check_points, check_precision, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
 
 Point = Float[Tensor, "*#batch d"]

@@ -160,9 +160,3 @@ class ImageEnergy(CurveEnergy):
         if self._map.chunk_size is not None:
             fitting = min(fitting, self._map.chunk_size // max(1, segments))
         return max(1, fitting)
-
-
-def root(x: Tensor) -> Tensor:
-    """The square root, with derivative 0 at 0: the length of a point does not make gradients infinite."""
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, 1).sqrt(), torch.where(x.isnan(), x, 0))

@@ -27,12 +27,12 @@ def points_of(name: str, points: object) -> Tensor:
     if isinstance(points, np.ndarray):
         native = points.dtype.newbyteorder("=")
         if native not in (np.float32, np.float64):
-            raise TypeError(f"{name} must be of dtype float32 or float64, got an array of {points.dtype}")
+            raise TypeError(f"{name} must be in float32 or float64, got an array of {points.dtype}")
         found = torch.from_numpy(np.array(points, dtype=native, order="C"))
     else:
         found = points.detach()
     check_precision(name, found)
-    if found.ndim != 2:
+    if found.ndim != 2 or not found.shape[1]:
         raise ValueError(f"{name} must have shape (N, d) with d >= 1, got {describe(found)}")
     bad = torch.nonzero(~found.isfinite().all(dim=1))
     if len(bad):

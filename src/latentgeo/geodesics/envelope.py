@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.curve_energy import root
 from latentgeo.geodesics.energy import curve_energy
 from latentgeo.geodesics.result import GeodesicResult, as_solved
 from latentgeo.metrics import Metric
+from latentgeo.metrics.metric import root
 
 
 def differentiable_length(

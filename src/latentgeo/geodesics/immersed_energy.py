@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.curve_energy import KNOTS, STRIDE, SUM, ImageEnergy, QuadraticModel, root
+from latentgeo.geodesics.curve_energy import KNOTS, STRIDE, SUM, ImageEnergy, QuadraticModel
 from latentgeo.geodesics.sketched_model import SketchedModel
+from latentgeo.metrics.metric import root
 
 _MANY = 64  # latents, above which a Jacobian costs too much
 _PROBES = 32  # products with Jᵀ at every knot instead
@@ -56,11 +57,7 @@ class ImmersedEnergy(ImageEnergy):
                 free = some.detach().requires_grad_()
                 image = self._image(free)
             value, force = _value_and_force(first[those], image.detach(), last[those])
-            gradients.append(
-                torch.autograd.grad(image, free, force, allow_unused=True, materialize_grads=True)[0]
-                if image.requires_grad
-                else torch.zeros_like(some)
-            )
+            gradients.append(_pulled(image, free, force))
             values.append(value)
         return torch.cat(values), torch.cat(gradients)
 
@@ -94,19 +91,7 @@ class ImmersedEnergy(ImageEnergy):
             with torch.enable_grad():
                 free = some.detach().requires_grad_()
                 image = self._image(free)
-            pulled = [
-                torch.autograd.grad(
-                    image,
-                    free,
-                    w.expand_as(image),
-                    retain_graph=True,
-                    allow_unused=True,
-                    materialize_grads=True,
-                )[0]
-                if image.requires_grad
-                else torch.zeros_like(some)
-                for w in signs
-            ]
+            pulled = [_pulled(image, free, w.expand_as(image), again=True) for w in signs]
             sketches.append(torch.cat(pulled, dim=1) / (len(at) * _PROBES) ** 0.5)
         return SketchedModel(torch.cat(sketches), inner.shape[1] + 1)
 
@@ -114,6 +99,16 @@ class ImmersedEnergy(ImageEnergy):
         """The error of a short sum, 4 machine epsilons, of the size of the images of the ends."""
         first, last = self._ends
         return SUM * self.eps * torch.maximum(first[rows].norm(dim=1), last[rows].norm(dim=1))
+
+
+def _pulled(image: Tensor, points: Tensor, w: Tensor, *, again: bool = False) -> Tensor:
+    """Jᵀ w, zero where the image does not depend on the points; the graph is kept for doing it again."""
+    if not image.requires_grad:
+        return torch.zeros_like(points)
+    (pulled,) = torch.autograd.grad(
+        image, points, w, retain_graph=again, allow_unused=True, materialize_grads=True
+    )
+    return pulled
 
 
 def _value_and_force(first: Tensor, image: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

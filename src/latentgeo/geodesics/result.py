@@ -73,6 +73,9 @@ class Status(enum.Enum):
     def __str__(self) -> str:
         return f"{self.name}: {self.value}"
 
+    def __repr__(self) -> str:
+        return f"Status.{self.name}"  # a word for each curve of a batch, not a paragraph
+
 
 CurvesOfRows = tuple[Int[Tensor, " _"], Float[Tensor, "_ _ d"]]  # row numbers, and their curves
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -112,6 +112,8 @@ class Shooting:
         lost = ~measured.energy.isfinite()
         status = np.full(len(start), Status.CONVERGED, dtype=object)
         status[lost.cpu().numpy()] = Status.NON_FINITE
+        finest = points.new_empty(len(points), _FINEST * self.num_segments + 1, points.shape[2])
+        refined = torch.zeros_like(lost)  # curves that are not resolved by the segments that are returned
         residual, steps = torch.zeros_like(measured.length), torch.zeros_like(everyone)
         residual[lost] = torch.nan
 
@@ -124,7 +126,7 @@ class Shooting:
                 begin = self._beginning(flow, rows, shots)
             nodes = torch.cat([resample(begin, shots)[:, :-1], velocities(begin, shots)[:, :-1]], dim=2)
             found = newton(flow, nodes, end[rows], tol=tol, budget=self.max_steps - steps[rows])
-            curve, now, resolved = self._draw(flow, found.nodes, rows)
+            fine, now, coarse, resolved = self._draw(flow, found.nodes, rows)
             verdict = found.status
             good = torch.from_numpy(verdict == Status.CONVERGED).to(rows.device) & now.energy.isfinite()
             strayed = (
@@ -134,7 +136,8 @@ class Shooting:
             verdict[(good & ~strayed & ~resolved).cpu().numpy()] = Status.UNRESOLVED
             # of curves that are no geodesics the one of less energy is kept
             better = (good & ~strayed) | (now.energy < measured.energy[rows])
-            _put(points, measured, rows[better], curve[better], _select(now, better))
+            _put(points, measured, rows[better], fine[better, ::_FINEST], _select(now, better))
+            finest[rows[better]], refined[rows[better]] = fine[better], coarse[better]
             status[rows.cpu().numpy()] = verdict
             residual[rows], steps[rows] = found.residual, steps[rows] + found.steps
             rows = rows[(~good | strayed) & (steps[rows] < self.max_steps)]
@@ -142,7 +145,9 @@ class Shooting:
         # a flow that got lost from a curve on which the metric is finite, has found no way
         status[(status == Status.NON_FINITE) & finite] = Status.STALLED
         objective.evaluations += flow.evaluations
-        return measured_result(objective, points, measured, status=status, residual=residual, steps=steps)
+        result = measured_result(objective, points, measured, status=status, residual=residual, steps=steps)
+        rows = refined.nonzero()[:, 0]
+        return replace(result, _finer=((rows, finest[rows]),)) if len(rows) else result
 
     def _beginning(self, flow: GeodesicFlow, rows: Tensor, num_segments: int) -> Tensor:
         """Rough minimizers of the energy, (b, num_segments + 1, d)."""
@@ -151,24 +156,25 @@ class Shooting:
         flow.evaluations += rough.evaluations
         return rough.points
 
-    def _draw(self, flow: GeodesicFlow, nodes: Tensor, rows: Tensor) -> tuple[Tensor, Measure, Tensor]:
-        """The curves through the nodes, their measures, and which of them their segments resolve.
+    def _draw(
+        self, flow: GeodesicFlow, nodes: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Measure, Tensor, Tensor]:
+        """The curves through the nodes on four times the segments that are returned, and their measures.
 
-        What gaps are left are spread over the parts. A curve is measured on as many segments as resolve it, up to
-        four times those that are returned.
+        What gaps are left are spread over the parts. A curve is measured on as many segments as resolve it. Last come
+        those that the returned segments do not resolve, and those that some do.
         """
         fine = _curve(flow, nodes, flow.objective.end[rows], _FINEST * self.num_segments)
-        curve = fine[:, ::_FINEST].clone()
-        measured, resolved = self._measure(flow.objective, curve, rows)
-        every = 2
+        measured, resolved = self._measure(flow.objective, fine[:, ::_FINEST], rows)
+        coarse, every = ~resolved, 2
         while every <= _FINEST and not bool(resolved.all()):
             again = (~resolved).nonzero()[:, 0]
             now, resolved[again] = self._measure(
                 flow.objective, fine[again, :: _FINEST // every], rows[again]
             )
-            _put(curve, measured, again, curve[again], _thinned(now, every))
+            _replace(measured, again, _thinned(now, every))
             every *= 2
-        return curve, measured, resolved
+        return fine, measured, coarse, resolved
 
     def _measure(self, objective: CurveEnergy, curve: Tensor, rows: Tensor) -> tuple[Measure, Tensor]:
         now = measure(objective, curve)
@@ -192,6 +198,10 @@ def _curve(flow: GeodesicFlow, nodes: Tensor, end: Tensor, num_segments: int) ->
 def _put(points: Tensor, measured: Measure, rows: Tensor, curve: Tensor, now: Measure) -> None:
     """Writes curves and their measures into those of the batch."""
     points[rows] = curve
+    _replace(measured, rows, now)
+
+
+def _replace(measured: Measure, rows: Tensor, now: Measure) -> None:
     for name, value in vars(now).items():
         getattr(measured, name)[rows] = value
 

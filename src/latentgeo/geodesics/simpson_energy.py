@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentgeo.geodesics.curve_energy import BLOCK, KNOTS, STRIDE, SUM, CurveEnergy, ImageEnergy, root
+from latentgeo.geodesics.curve_energy import BLOCK, KNOTS, STRIDE, SUM, CurveEnergy, ImageEnergy
 from latentgeo.metrics import Metric
 from latentgeo.metrics.immersion import AmbientMap
+from latentgeo.metrics.metric import root
 
 
 class QuadratureEnergy(CurveEnergy):

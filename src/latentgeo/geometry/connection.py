@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_precision, check_tangent
+from latentgeo.metrics.arguments import check_points, check_precision, check_tangent
 from latentgeo.metrics.forward_mode import jvp
 from latentgeo.metrics.metric import check_metric
 
@@ -109,6 +109,7 @@ def christoffel_symbols(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[T
                  [ 0.0000, -0.5000]]])
     """
     check_metric(metric)
+    check_points("z", z)
     check_precision("z", z)
     d = z.shape[-1]
     return connection(metric, z.reshape(-1, d)).reshape(*z.shape, d, d)

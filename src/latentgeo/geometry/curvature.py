@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentgeo.geometry.connection import connection, matrix_slope, solve
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_precision, check_tangent
+from latentgeo.metrics.arguments import check_points, check_precision, check_tangent
 from latentgeo.metrics.immersion import Immersion
 from latentgeo.metrics.metric import check_metric, root
 
@@ -184,6 +184,7 @@ def sectional_curvature(
 
 def _flat(metric: Metric, z: Tensor) -> Tensor:
     check_metric(metric)
+    check_points("z", z)
     check_precision("z", z)
     return z.reshape(-1, z.shape[-1])
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentgeo.geometry.connection import geodesic_acceleration
 from latentgeo.metrics import Metric
-from latentgeo.metrics.arguments import check_precision, check_tangent, describe
+from latentgeo.metrics.arguments import check_points, check_precision, check_tangent, describe
 from latentgeo.metrics.metric import check_metric
 
 # Up to so many latents the connection is computed as matrices, so many points of the decoder at a time.
@@ -56,6 +56,7 @@ def parallel_transport(
         tensor([2., 2.])
     """
     check_metric(metric)
+    check_points("curve", curve)
     check_precision("curve", curve)
     if curve.ndim < 2 or curve.shape[-2] < 2:
         raise ValueError(f"curve must have shape (..., T+1, d) with T >= 1, got {describe(curve)}")

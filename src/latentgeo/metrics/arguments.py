@@ -25,11 +25,12 @@ def check_points(name: str, z: Tensor) -> None:
         raise ValueError(f"{name} must have shape (..., d) with d >= 1, got {describe(z)}")
 
 
-def check_precision(name: str, z: Tensor) -> None:
-    """Refuses what is not a tensor (..., d) of single or double precision, for which there is linear algebra."""
-    check_points(name, z)
-    if z.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"{name} must be of dtype float32 or float64, got {describe(z)}")
+def check_precision(name: str, x: Tensor) -> None:
+    """Refuses what is not a tensor of single or double precision: there is no linear algebra of others."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch tensor, got {describe(x)}")
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be in float32 or float64, got {describe(x)}")
 
 
 def check_tangent(z: Tensor, name: str, v: Tensor, *, foot: str = "z") -> None:

@@ -115,6 +115,7 @@ class FisherMetric(Metric):
 
     def resolved(self, z: Float[Tensor, "*batch d"]) -> Metric:
         """The metric of the family that the decoder returns at z."""
+        check_points("z", z)
         check_precision("z", z)
         some = z.reshape(-1, z.shape[-1])[:2]
         if self._resolved is not None and (inside_transform() or not self._outdated(some)):

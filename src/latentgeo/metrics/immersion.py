@@ -153,9 +153,7 @@ class Immersion:
         return fallback
 
     def _has_norms(self, z: Tensor) -> bool:
-        """Whether the decoder has normalisation layers that can be written out."""
-        if self.decoder is None or self.decoder.is_scripted:
-            return False
+        """Whether the decoder has normalisation layers that can be written out, as in a TorchScript they cannot."""
         norms = ElementaryNorms()
         with torch.no_grad(), norms:
             self.function(z)

@@ -127,7 +127,7 @@ def decoded_strips(
     if captions is not None and len(captions) != rows:
         raise ValueError(f"captions: expected one for each of {rows} rows, got {len(captions)}")
     with torch.no_grad():
-        values = _mean(Decoder(decode, "decode")(curves.flatten(0, 1)))
+        values = mean_of(Decoder(decode, "decode")(curves.flatten(0, 1)))
     images = values.reshape(rows, n, *(image_shape or values.shape[1:]))
     drawn = image_grid(axes, images, names=names, limits=limits)
     for middle, caption in zip(_middles(_array(images)), captions or (), strict=False):
@@ -135,11 +135,15 @@ def decoded_strips(
     return drawn
 
 
-def _mean(output: object) -> Tensor:
-    """The mean of what a decoder answers: a tensor, (mean, std), or a distribution."""
+def mean_of(output: object) -> Tensor:
+    """What a decoder's answer looks like: the tensor, the first of (mean, std), or the mean of a distribution.
+
+    Raises:
+        TypeError: it is none of these.
+    """
     if isinstance(output, Distribution):
         return output.mean
-    if isinstance(output, tuple | list) and len(output) == 2:
+    if isinstance(output, tuple | list) and output:
         output = output[0]
     if not isinstance(output, Tensor):
         raise TypeError(f"decode must return a tensor, (mean, std) or a distribution, got {describe(output)}")

@@ -8,8 +8,7 @@ from jaxtyping import Float
 from sklearn.utils import check_array
 from torch import Tensor
 
-from latentgeo.gaussians.arguments import check_precision
-from latentgeo.metrics.arguments import describe
+from latentgeo.metrics.arguments import check_precision, describe
 
 Array = np.ndarray | Tensor
 

@@ -56,6 +56,7 @@ class Lloyd:
         self.exact = torch.zeros(n, n_clusters, dtype=torch.bool, device=points.device)
         self.labels: Int[Tensor, " n"] = torch.full((n,), -1, device=points.device)
         self._curves = points.new_zeros(n, n_clusters, 0, d)  # (n, K, T+1, d), none before the first solve
+        self._tangents = points.new_full((n, n_clusters, d), torch.nan)  # logarithms at the centres
         self._rate = points.new_ones(n_clusters)
         self._failures: Counter[Status] = Counter()
         self._solved = 0
@@ -141,7 +142,7 @@ class Lloyd:
         k, d = self.centers.shape
         weights = self._weights[rows]
         total = torch.zeros_like(self._rate).index_add(0, own, weights)
-        logs = self._space.velocity(self._curves[rows, own], self.distances[rows, own])
+        logs = self._tangents[rows, own]
         mean = logs.new_zeros(k, d).index_add(0, own, weights[:, None] * logs)
         mean = mean / torch.where(total > 0, total, 1)[:, None]
         velocity, length = self._rate[:, None] * mean, self._space.norm(self.centers, mean)
@@ -151,24 +152,24 @@ class Lloyd:
         # the step is taken where it lowers the sum of squares of the points that the centre has now
         keep = moving[own]
         rows, own, weights = rows[keep], own[keep], weights[keep]
-        before = self.centers, self.distances[rows, own], self._curves[rows, own]
+        centers, pairs = self.centers, (self.distances, self._curves, self._tangents)
+        before = [values[rows, own] for values in pairs]
         self.centers = torch.where(moving[:, None], arrival, self.centers)
-        old = torch.zeros_like(self._rate).index_add(0, own, weights * before[1].square())
+        old = torch.zeros_like(self._rate).index_add(0, own, weights * before[0].square())
         self._solve(rows, own)
         new = torch.zeros_like(self._rate).index_add(0, own, weights * self.distances[rows, own].square())
         # a step of less than the root of this changes sums by their rounding alone, and is judged by its length
         taken = moving & (new <= old * (1 + _LOST * torch.finfo(old.dtype).eps))
         back = ~taken[own]
-        self.centers = torch.where(taken[:, None], self.centers, before[0])
-        self.distances[rows[back], own[back]] = before[1][back]
-        self._curves[rows[back], own[back]] = before[2][back]
+        self.centers = torch.where(taken[:, None], self.centers, centers)
+        for values, known in zip(pairs, before, strict=True):
+            values[rows[back], own[back]] = known[back]
         self._rate = torch.where(taken, (2 * self._rate).clamp_max(1), self._rate / 2)
 
         others = taken & (self.labels[:, None] != torch.arange(k, device=taken.device))
         if bool(others.any()):
-            far = self._space.join(
-                before[0], self.centers
-            ).length  # a retraction may lead farther than its velocity
+            # a retraction may lead farther than its velocity is long
+            far = self._space.join(centers, self.centers).length
             far = torch.where(far.isfinite(), far, torch.inf)
             bound = torch.maximum(self.distances - far, self._space.lower_bounds(self._points, self.centers))
             self.distances = torch.where(others, bound, self.distances)
@@ -235,6 +236,7 @@ class Lloyd:
             shape = (*self.distances.shape, *joined.curves.shape[1:])
             self._curves = torch.full(shape, torch.nan, dtype=end.dtype, device=end.device)
         self._curves[rows, columns] = joined.curves
+        self._tangents[rows, columns] = joined.logarithms()
         self.distances[rows, columns] = torch.where(joined.length.isnan(), torch.inf, joined.length)
         self.exact[rows, columns] = True
         self._solved += len(rows)

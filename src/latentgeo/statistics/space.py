@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.geodesics import Solver, Status, expmap
-from latentgeo.geodesics.first_variation import logarithms, logarithms_of
+from latentgeo.geodesics.first_variation import logarithms_of
 from latentgeo.geodesics.graph import NeighborGraph
 from latentgeo.geodesics.solve import solver_or_default
 from latentgeo.geometry import geodesic_acceleration
@@ -51,10 +51,6 @@ class Space(ABC):
         initial: Float[Tensor, "n k m"] | None = None,
     ) -> Joined:
         """Geodesics between pairs, found from curves with the same ends, whose starts may have moved since."""
-
-    @abstractmethod
-    def velocity(self, curves: Float[Tensor, "n k m"], length: Float[Tensor, " n"]) -> Float[Tensor, "n m"]:
-        """The logarithms of the ends of geodesics at their starts."""
 
     @abstractmethod
     def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
@@ -117,10 +113,6 @@ class LatentSpace(Space):
         result = self._solver.solve(self._metric, start, end, initial=initial)
         tangents = functools.partial(logarithms_of, self._metric, result)
         return Joined(result.length, result.points, result.status, tangents)
-
-    def velocity(self, curves: Float[Tensor, "n k m"], length: Float[Tensor, " n"]) -> Float[Tensor, "n m"]:
-        """See :class:`Space`; by the first variation."""
-        return logarithms(self._metric, curves, length)
 
     def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         """See :class:`Space`."""
@@ -189,13 +181,12 @@ class ManifoldSpace(Space):
         """See :class:`Space`; the curves are the pairs themselves."""
         length = self._manifold.dist(self._shaped(start), self._shaped(end)).reshape(len(start))
         status = [Status.CONVERGED if finite else Status.NON_FINITE for finite in length.isfinite().tolist()]
-        curves = torch.stack([start, end], 1)
-        tangents = functools.partial(self.velocity, curves, length)
-        return Joined(length, curves, np.array(status, dtype=object), tangents)
-
-    def velocity(self, curves: Float[Tensor, "n k m"], length: Float[Tensor, " n"]) -> Float[Tensor, "n m"]:
-        """See :class:`Space`."""
-        return self._manifold.logmap(self._shaped(curves[:, 0]), self._shaped(curves[:, -1])).flatten(1)
+        return Joined(
+            length,
+            torch.stack([start, end], 1),
+            np.array(status, dtype=object),
+            lambda: self._manifold.logmap(self._shaped(start), self._shaped(end)).flatten(1),
+        )
 
     def exponential(self, z: Float[Tensor, "n m"], v: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         """See :class:`Space`."""

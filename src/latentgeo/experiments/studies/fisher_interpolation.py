@@ -19,7 +19,7 @@ from latentgeo.diagnostics import encoded
 from latentgeo.experiments.criteria import Criterion
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperConfig, PaperModel
+from latentgeo.experiments.studies.paper_vae import PaperConfig, PaperModel
 from latentgeo.models import VAE
 from latentgeo.plots import GEODESIC, STRAIGHT, image_grid
 
@@ -180,7 +180,7 @@ def study(config: FisherInterpolationConfig, place: Place, record: Record) -> Fi
             ),
         ),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             "The paper shows one pair; here pairs of different digits are drawn at random, the second digit with "
             "deviations similar to the first one's, and steps are measured.",
             f"The paper's figure does not say k; here it is {config.latents}.",

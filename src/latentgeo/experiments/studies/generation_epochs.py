@@ -17,7 +17,7 @@ from latentgeo.experiments.digit_classifier import digit_classifier
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.jobs import run_jobs
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperConfig, PaperModel
+from latentgeo.experiments.studies.paper_vae import PaperConfig, PaperModel
 from latentgeo.plots import image_grid
 from latentgeo.training import evaluate
 
@@ -105,7 +105,7 @@ def study(config: GenerationEpochsConfig, place: Place, record: Record) -> Findi
             ),
         ),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             f"{few} and {many} epochs; the slides have 100 and 1000, and name no k: {config.latents} here.",
             "The slides show images and no numbers; our measure of what they show is the inception score of Salimans "
             "et al. 2016 with a classifier of digits, from 1 to 10: images that are clear, and of all classes.",

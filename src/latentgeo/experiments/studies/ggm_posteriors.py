@@ -18,7 +18,7 @@ from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.jobs import run_jobs
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperConfig, PaperModel
+from latentgeo.experiments.studies.paper_vae import PaperConfig, PaperModel
 from latentgeo.experiments.studies.posterior_cost import Cost, costs, exponent
 from latentgeo.models import VAE, ChainNormal, GridNormal, MLPEncoder
 from latentgeo.plots import COLORS, MARKERS, color_bar, correlation_map
@@ -174,7 +174,7 @@ def study(config: GraphicalModelsConfig, place: Place, record: Record) -> Findin
         },
         criteria=tuple(criteria),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             f"The slides name neither k nor epochs: {config.latents} here. All families, the diagonal one too, go "
             f"on for {config.epochs} epochs, at a rate that falls to zero, from one model a seed that was trained "
             f"with diagonal posteriors for {config.diagonal_epochs}. On MNIST, trained from the start for 40, "

@@ -18,7 +18,7 @@ from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.jobs import run_jobs
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperConfig, PaperModel
+from latentgeo.experiments.studies.paper_vae import PaperConfig, PaperModel
 from latentgeo.models import VAE
 from latentgeo.plots import COLORS, MARKERS
 
@@ -123,7 +123,7 @@ def study(config: LinearSeparabilityConfig, place: Place, record: Record) -> Fin
         },
         criteria=tuple(criteria),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             f"Up to {config.looked_at[-1]} epochs in place of 1000"
             + (
                 f"; classifiers see {config.num_classified} of the training images."

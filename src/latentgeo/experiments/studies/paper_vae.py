@@ -17,14 +17,8 @@ from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Config, Place
 from latentgeo.experiments.trained import Recipe, train, train_along
 from latentgeo.models import VAE
-from latentgeo.training import ELBO, Renyi
+from latentgeo.training import ELBO, Renyi, static_binarization
 from latentgeo.training.importance import Backward
-
-NOT_WRITTEN = (
-    "The paper names neither batches nor the rate of Adam; those of the settings are ours.",
-    "Grey levels are taken as they are.",
-    "The bound of order 1 is trained with its divergence in closed form and one sample.",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +33,7 @@ class PaperConfig(Config):
         num_samples: a datum, of Rényi bounds in training.
         backward: "all" samples of them, or "one", see :class:`latentgeo.training.Renyi`; of order -∞ always one,
             which is the same there.
+        binarize: draws grey levels as black and white, anew in each epoch, and once of what is looked at.
     """
 
     data: Literal["digits", "mnist"] = "mnist"
@@ -49,6 +44,17 @@ class PaperConfig(Config):
     learning_rate: float = 1e-3
     num_samples: int = 5
     backward: Backward = "one"
+    binarize: bool = False
+
+    @property
+    def not_written(self) -> tuple[str, ...]:
+        """What the documents leave open, and how it is settled."""
+        grey = "drawn as black and white, anew in each epoch" if self.binarize else "taken as they are"
+        return (
+            "The paper names neither batches nor the rate of Adam; those of the settings are ours.",
+            f"Grey levels are {grey}.",
+            "The bound of order 1 is trained with its divergence in closed form and one sample.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,7 @@ class PaperModel:
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
             annealed_over=self.annealed_over,
+            binarize=config.binarize,
             seed=self.seed,
         )
         if not self.diagonal_epochs:
@@ -117,8 +124,11 @@ class PaperModel:
         return load_images(self.config.data, split, self.place)
 
     def rows(self, split: Literal["train", "test"]) -> Float[Tensor, "n features"]:
-        """The images as rows of pixels, where the model is."""
-        return self.images(split).images.flatten(1).to(self.place.device)
+        """The images as rows of pixels, where the model is, as black and white where it was trained on such."""
+        rows = self.images(split).images.flatten(1)
+        if self.config.binarize:
+            rows = static_binarization(rows, generator=torch.Generator().manual_seed(0))
+        return rows.to(self.place.device)
 
 
 @dataclass(frozen=True, kw_only=True)

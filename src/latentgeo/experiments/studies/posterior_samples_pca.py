@@ -17,7 +17,7 @@ from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.jobs import run_jobs
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperConfig, PaperModel
+from latentgeo.experiments.studies.paper_vae import PaperConfig, PaperModel
 from latentgeo.plots import COLORS, color_bar, correlation_map, spectrum_bars
 
 _THRESHOLD = 0.01
@@ -39,6 +39,7 @@ class PosteriorSamplesConfig(PaperConfig):
     models: tuple[tuple[int, Literal["relu", "elu"]], ...] = ((20, "relu"), (30, "relu"), (30, "elu"))
     looked_at: tuple[int, ...] = (10, 200)
     learning_rate: float = 3e-3
+    binarize: bool = True
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def study(config: PosteriorSamplesConfig, place: Place, record: Record) -> Findi
             ),
         ),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             f"The slides name no epochs: {config.looked_at[-1]} here, at rates that fall from "
             f"{config.learning_rate:g} to zero.",
         ),

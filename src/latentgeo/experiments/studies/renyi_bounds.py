@@ -17,7 +17,7 @@ from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.jobs import run_jobs
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperModel, SweepConfig, order
+from latentgeo.experiments.studies.paper_vae import PaperModel, SweepConfig, order
 from latentgeo.models import VAE
 from latentgeo.plots import COLORS, MARKERS
 from latentgeo.training import log_weights, renyi_bound
@@ -134,7 +134,7 @@ def study(config: RenyiBoundsConfig, place: Place, record: Record) -> Findings:
             ),
         ),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             f"{config.epochs} epochs in place of 1000, {len(config.seeds)} runs, {config.num_images} test images.",
             f"The spread is that of estimates from {config.likelihood_samples // _BLOCKS} samples each, "
             f"{_BLOCKS} of them an image.",

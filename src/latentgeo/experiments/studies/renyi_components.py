@@ -16,7 +16,7 @@ from latentgeo.experiments.datasets import load_images
 from latentgeo.experiments.experiment import Experiment, Findings, Place
 from latentgeo.experiments.jobs import run_jobs
 from latentgeo.experiments.record import Record
-from latentgeo.experiments.studies.paper_vae import NOT_WRITTEN, PaperModel, SweepConfig, order
+from latentgeo.experiments.studies.paper_vae import PaperModel, SweepConfig, order
 from latentgeo.plots import COLORS, MARKERS, color_bar
 
 _THRESHOLD = 0.01  # the paper's ε
@@ -135,7 +135,7 @@ def study(config: SweepConfig, place: Place, record: Record) -> Findings:
         },
         criteria=tuple(criteria),
         deviations=(
-            *NOT_WRITTEN,
+            *config.not_written,
             f"{config.epochs} epochs in place of 1000, and {len(config.seeds)} runs; the paper says 3 in its text "
             "and 10 in its captions.",
             f"The paper does not say how many samples the bound has in training: {config.num_samples} here"
