@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Bernoulli
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -32,6 +33,17 @@ class Counting:
 def wide() -> nn.Module:
     """Five latents, 784 outputs."""
     return network(5, 784, width=8)
+
+
+class Bits(nn.Module):
+    """A decoder into independent bits."""
+
+    def __init__(self, logits: nn.Module) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, z: Tensor) -> Bernoulli:
+        return Bernoulli(logits=self.logits(z))
 
 
 def spent(counting: Counting, evaluate: Callable[[], object]) -> list[int]:
@@ -160,6 +172,45 @@ def test_chunk_size_bounds_the_points_of_a_call(points: Tensor) -> None:
         calls = spent(decoder, evaluate)
         assert max(calls) <= 4
     assert spent(decoder, lambda: metric(points)) == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        lambda metric, z: metric(z),
+        lambda metric, z: metric.inner(z, z, z.flip(0)),
+        lg.log_volume_element,
+        lambda metric, z: lg.geodesic_acceleration(metric, z, z),
+        lg.christoffel_symbols,
+        lg.scalar_curvature,
+        lambda metric, z: lg.sectional_curvature(metric, z, torch.ones_like(z), z),
+    ],
+    ids=["matrix", "inner", "volume", "acceleration", "christoffel", "scalar", "sectional"],
+)
+@pytest.mark.parametrize(
+    ("make", "decoder"),
+    [
+        (lg.pullback_metric, wide()),
+        (lg.expected_pullback_metric, GaussianDecoder(5, 392)),
+        (lg.fisher_pullback_metric, Bits(wide())),
+    ],
+    ids=["pullback", "expected", "fisher"],
+)
+def test_chunk_size_bounds_the_derivatives_that_are_held(
+    evaluate: Callable[[lg.Metric, Tensor], Tensor],
+    make: Callable[..., lg.Metric],
+    decoder: Callable[[Tensor], object],
+) -> None:
+    """Derivatives of 40 points by fours are no larger than those of four."""
+    metric, whole = make(decoder, chunk_size=4), make(decoder)
+    z = torch.randn(40, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    laws.assert_near(evaluate(metric, z), evaluate(whole, z), 1e-9)
+    largest = []
+    for some, points in ((metric, z), (whole, z[:4]), (whole, z)):
+        with LargestResult() as watch:
+            evaluate(some, points)
+        largest.append(watch.numel)
+    assert largest[0] <= largest[1] < largest[2]
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if not k.forward], ids=str)

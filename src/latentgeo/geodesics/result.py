@@ -39,8 +39,8 @@ class Status(enum.Enum):
         >>> import torch
         >>> from latentgeo import EuclideanMetric, Status, geodesic
         >>> result = geodesic(EuclideanMetric(2), torch.zeros(2), torch.ones(3, 2))
-        >>> [status is Status.CONVERGED for status in result.status]
-        [True, True, True]
+        >>> result.status
+        array([Status.CONVERGED, Status.CONVERGED, Status.CONVERGED], dtype=object)
         >>> print(Status.UNRESOLVED)
         UNRESOLVED: The curve is stationary, but its energy changes when more segments measure it: ...
     """

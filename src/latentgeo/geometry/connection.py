@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import check_points, check_precision, check_tangent
 from latentgeo.metrics.forward_mode import jvp
+from latentgeo.metrics.immersion import Immersion
 from latentgeo.metrics.metric import check_metric
 
 # Relative ridge, in units of machine epsilon, without which a singular metric has no inverse.
@@ -62,16 +64,18 @@ def geodesic_acceleration(
     flat, velocity = z.expand(shape).reshape(-1, d), v.expand(shape).reshape(-1, d)
     metric = metric.resolved(flat)
     if metric.immersion is not None:
-        jacobian = metric.immersion.jacobian(flat)
-        bend = metric.immersion.second_pushforward(flat, velocity)
-        matrix, force = jacobian.mT @ jacobian, _apply(jacobian.mT, bend)
-    else:
-        velocity = velocity.contiguous()  # torch.func.jvp refuses expanded inputs
-        matrix = metric(flat)
-        change = jvp(lambda x: _apply(metric(x), velocity), flat.contiguous(), velocity)
-        slope = torch.func.grad(lambda x: (velocity * _apply(metric(x), velocity)).sum() / 2)(flat)
-        force = change - slope
-    return -solve(matrix, force[:, :, None]).reshape(shape)
+        fall = functools.partial(_immersed_acceleration, metric.immersion)
+        return metric.immersion.piecewise(fall, flat, velocity).reshape(shape)
+    velocity = velocity.contiguous()  # torch.func.jvp refuses expanded inputs
+    change = jvp(lambda x: _apply(metric(x), velocity), flat.contiguous(), velocity)
+    slope = torch.func.grad(lambda x: (velocity * _apply(metric(x), velocity)).sum() / 2)(flat)
+    return solve(metric(flat), (slope - change)[:, :, None]).reshape(shape)
+
+
+def _immersed_acceleration(immersion: Immersion, z: Tensor, v: Tensor) -> Tensor:
+    jacobian = immersion.jacobian(z)
+    bend = immersion.second_pushforward(z, v)
+    return -solve(jacobian.mT @ jacobian, jacobian.mT @ bend[:, :, None])[:, :, 0]
 
 
 def christoffel_symbols(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d d"]:
@@ -119,13 +123,16 @@ def connection(metric: Metric, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d d 
     """Γ[n, k, i, j] at points (n, d), as a function that can be differentiated."""
     metric = metric.resolved(z)
     if metric.immersion is not None:
-        jacobian = metric.immersion.jacobian(z)
-        matrix = jacobian.mT @ jacobian
-        lowered = torch.einsum("nml,nmij->nlij", jacobian, metric.immersion.hessian(z))
-    else:
-        matrix, slope = metric(z), matrix_slope(metric, z)
-        lowered = (slope.permute(0, 2, 3, 1) + slope.permute(0, 2, 1, 3) - slope) / 2
-    return solve(matrix, lowered.flatten(2)).reshape(lowered.shape)
+        return metric.immersion.piecewise(functools.partial(_immersed_connection, metric.immersion), z)
+    slope = matrix_slope(metric, z)
+    lowered = (slope.permute(0, 2, 3, 1) + slope.permute(0, 2, 1, 3) - slope) / 2
+    return solve(metric(z), lowered.flatten(2)).reshape(lowered.shape)
+
+
+def _immersed_connection(immersion: Immersion, z: Tensor) -> Tensor:
+    jacobian = immersion.jacobian(z)
+    lowered = torch.einsum("nml,nmij->nlij", jacobian, immersion.hessian(z))
+    return solve(jacobian.mT @ jacobian, lowered.flatten(2)).reshape(lowered.shape)
 
 
 def matrix_slope(function: Callable[[Tensor], Tensor], z: Float[Tensor, "n d"]) -> Float[Tensor, "n d ..."]:

@@ -162,7 +162,15 @@ def sectional_curvature(
     shape = torch.broadcast_shapes(z.shape, u.shape, v.shape)
     z, u, v = (x.expand(shape).reshape(-1, d).contiguous() for x in (z, u, v))
     metric = metric.resolved(z)
-    immersion = metric.immersion
+    evaluate = functools.partial(_sectional, metric)
+    curvature = (
+        evaluate(z, u, v) if metric.immersion is None else metric.immersion.piecewise(evaluate, z, u, v)
+    )
+    return curvature.reshape(shape[:-1])
+
+
+def _sectional(metric: Metric, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    immersion, d = metric.immersion, z.shape[1]
     # G = leftᵀ right, by the map where there is one, so that squares do not cancel
     right = metric(z) if immersion is None else immersion.jacobian(z)
     left = torch.eye(d, dtype=z.dtype, device=z.device) if immersion is None else right
@@ -179,7 +187,7 @@ def sectional_curvature(
         bends = torch.stack([along_u, along_v, half - (along_u + along_v) / 2], 2)
         uu, vv, uv = _normal_part(right, bends).unbind(2)
         curvature = (uu * vv).sum(1) - uv.square().sum(1)
-    return torch.where(spans, curvature, torch.nan).reshape(shape[:-1])
+    return torch.where(spans, curvature, torch.nan)
 
 
 def _flat(metric: Metric, z: Tensor) -> Tensor:
@@ -191,7 +199,7 @@ def _flat(metric: Metric, z: Tensor) -> Tensor:
 
 def _riemann(metric: Metric, z: Tensor) -> Tensor:
     if metric.immersion is not None:
-        return _by_gauss(metric.immersion, z)
+        return metric.immersion.piecewise(functools.partial(_by_gauss, metric.immersion), z)
     symbols = connection(metric, z)
     slope = matrix_slope(lambda x: connection(metric, x), z)  # [n, c, l, a, b] = ∂_c Γˡ_ab
     half = torch.einsum("njlki->nlijk", slope) + torch.einsum("nljm,nmki->nlijk", symbols, symbols)

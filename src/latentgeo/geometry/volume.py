@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from latentgeo.metrics import Metric
 from latentgeo.metrics.arguments import check_points
+from latentgeo.metrics.immersion import Immersion
 from latentgeo.metrics.metric import check_metric
 
 
@@ -43,8 +46,7 @@ def log_volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Te
     flat = z.reshape(-1, z.shape[-1])
     metric = metric.resolved(flat)
     if metric.immersion is not None:
-        jacobian = metric.immersion.jacobian(flat).double()
-        matrix = jacobian.mT @ jacobian
+        matrix = metric.immersion.piecewise(functools.partial(_gram_in_double, metric.immersion), flat)
     else:
         matrix = metric(flat).double()
     finite = matrix.detach().isfinite().all(-1).all(-1)
@@ -55,6 +57,11 @@ def log_volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Te
     log_volume = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     otherwise = torch.where(finite, -torch.inf, torch.nan)
     return torch.where(regular, log_volume, otherwise).to(z).reshape(z.shape[:-1])
+
+
+def _gram_in_double(immersion: Immersion, z: Tensor) -> Tensor:
+    jacobian = immersion.jacobian(z).double()
+    return jacobian.mT @ jacobian
 
 
 def volume_element(metric: Metric, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:

@@ -50,9 +50,8 @@ class InformationMetric(Metric):
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """The matrix (R J)ᵀ R J."""
         check_points("z", z)
-        flat = z.reshape(-1, z.shape[-1])
-        rows = self._rooted(self._parameters(flat), self._parameters.jacobian(flat).mT)
-        return (rows @ rows.mT).reshape(*z.shape, z.shape[-1])
+        matrix = self._parameters.piecewise(self._matrix, z.reshape(-1, z.shape[-1]))
+        return matrix.reshape(*z.shape, z.shape[-1])
 
     def inner(
         self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
@@ -61,6 +60,10 @@ class InformationMetric(Metric):
         flat, tangents, shape = flattened(z, u, v)
         rows = self._rooted(self._parameters(flat), self._parameters.pushforward(flat, tangents))
         return (rows[:, 0] * rows[:, -1]).sum(-1).reshape(shape)
+
+    def _matrix(self, z: Tensor) -> Tensor:
+        rows = self._rooted(self._parameters(z), self._parameters.jacobian(z).mT)
+        return rows @ rows.mT
 
     def _stacked(self, z: Tensor) -> Tensor:
         parameters = self._likelihood.parameters(z, self._family)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from latentgeo.metrics.arguments import check_chunk_size
@@ -42,7 +42,8 @@ class Immersion:
     Args:
         function: the map, made of torch operations.
         decoder: the user's callable inside, if there is one; used to name it in errors.
-        chunk_size: the largest number of points the function is called on at once; None for no bound.
+        chunk_size: the largest number of points that the function is called on, and whose Jacobians are held, at
+            once; None for no bound.
     """
 
     def __init__(
@@ -84,6 +85,11 @@ class Immersion:
         basis = torch.eye(d, dtype=z.dtype, device=z.device)[:, None, :].expand(d, n, d)
         return self.pushforward(z, basis).mT
 
+    def gram(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d d"]:
+        """The metric JᵀJ that F pulls back."""
+        jacobian = self.jacobian(z)
+        return jacobian.mT @ jacobian
+
     def second_pushforward(self, z: Float[Tensor, "n d"], v: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """The second directional derivative d²F(v, v) at each of n points."""
         if torch.is_inference_mode_enabled() or z.is_inference():
@@ -106,6 +112,10 @@ class Immersion:
         z = z.clone(memory_format=torch.contiguous_format)
         pushed = self._in_chunks(push, ROWS[mode](d) ** 2, z, basis.transpose(0, 1))  # (n, d, d * m)
         return pushed.unflatten(2, (d, -1)).permute(0, 3, 1, 2)
+
+    def piecewise(self, evaluate: Callable[..., Tensor], *batches: Shaped[Tensor, "n ..."]) -> Tensor:
+        """What is made of derivatives at points, for at most chunk_size of them at once: these fill memory too."""
+        return self._in_chunks(evaluate, 1, *batches)
 
     def _in_chunks(self, evaluate: Callable[..., Tensor], rows: int, *batches: Tensor) -> Tensor:
         """Evaluates batches in pieces that put at most chunk_size rows at once, so many a point, through F."""

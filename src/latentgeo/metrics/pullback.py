@@ -41,16 +41,19 @@ class ImmersedMetric(Metric):
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """The matrix JᵀJ."""
         check_points("z", z)
-        jacobian = self._immersion.jacobian(z.reshape(-1, z.shape[-1]))
-        return (jacobian.mT @ jacobian).reshape(*z.shape, z.shape[-1])
+        matrix = self._immersion.piecewise(self._immersion.gram, z.reshape(-1, z.shape[-1]))
+        return matrix.reshape(*z.shape, z.shape[-1])
 
     def inner(
         self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
     ) -> Float[Tensor, "..."]:
         """The product <J u, J v>, by two directional derivatives (one where u is v)."""
         flat, tangents, shape = flattened(z, u, v)
-        pushed = self._immersion.pushforward(flat, tangents)
-        return (pushed[:, 0] * pushed[:, -1]).sum(-1).reshape(shape)
+        return self._immersion.piecewise(self._product, flat, tangents.transpose(0, 1)).reshape(shape)
+
+    def _product(self, z: Tensor, tangents: Tensor) -> Tensor:
+        pushed = self._immersion.pushforward(z, tangents.transpose(0, 1))
+        return (pushed[:, 0] * pushed[:, -1]).sum(-1)
 
 
 class AmbientPullbackMetric(Metric):
@@ -79,22 +82,20 @@ class AmbientPullbackMetric(Metric):
     def __call__(self, z: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d d"]:
         """The matrix Jᵀ A J."""
         check_points("z", z)
-        flat = z.reshape(-1, z.shape[-1])
-        columns = self._map.jacobian(flat).mT  # (n, d, D)
-        image = self._map(flat)
+        return self._map.piecewise(self._matrix, z.reshape(-1, z.shape[-1])).reshape(*z.shape, z.shape[-1])
+
+    def _matrix(self, z: Tensor) -> Tensor:
+        columns = self._map.jacobian(z).mT  # (n, d, D)
+        image = self._map(z)
         if isinstance(self._ambient, Metric):
-            matrix = columns @ self._ambient(image) @ columns.mT
-        else:
-            d = z.shape[-1]
-            i, j = torch.triu_indices(d, d, device=z.device)
-            products = self._ambient_inner(
-                image[:, None].expand(-1, len(i), -1), columns[:, i], columns[:, j]
-            )
-            # position of the pair (i, j) or (j, i) in the list of pairs
-            pair = torch.zeros(d, d, dtype=torch.long, device=z.device)
-            pair[i, j] = pair[j, i] = torch.arange(len(i), device=z.device)
-            matrix = products[:, pair]
-        return matrix.reshape(*z.shape, z.shape[-1])
+            return columns @ self._ambient(image) @ columns.mT
+        d = z.shape[-1]
+        i, j = torch.triu_indices(d, d, device=z.device)
+        products = self._ambient_inner(image[:, None].expand(-1, len(i), -1), columns[:, i], columns[:, j])
+        # position of the pair (i, j) or (j, i) in the list of pairs
+        pair = torch.zeros(d, d, dtype=torch.long, device=z.device)
+        pair[i, j] = pair[j, i] = torch.arange(len(i), device=z.device)
+        return products[:, pair]
 
     def inner(
         self, z: Float[Tensor, "*#batch d"], u: Float[Tensor, "*#batch d"], v: Float[Tensor, "*#batch d"]
@@ -141,7 +142,8 @@ def pullback_metric(
             batches only, never modified.
         ambient: a :class:`Metric` on the flattened output (D,), or a ``geoopt.Manifold`` on the output as it is;
             None for the Euclidean space.
-        chunk_size: at most so many points are decoded at once, which bounds memory; None for no bound.
+        chunk_size: at most so many points are decoded at once, and no more Jacobians held, which bounds memory; None
+            for no bound.
 
     Returns:
         A :class:`Metric`, differentiable in z and in the parameters of the decoder, in units of data squared per
