@@ -54,7 +54,7 @@ def geodesic_acceleration(
         >>> from latentgeo import geodesic_acceleration, metric_from_function
         >>> half_plane = metric_from_function(lambda z: torch.eye(2) / z[:, 1, None, None] ** 2)
         >>> geodesic_acceleration(half_plane, torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
-        tensor([-0., 1.])
+        tensor([0., 1.])
     """
     check_metric(metric)
     check_precision("z", z)
