@@ -350,7 +350,11 @@ def test_sampled_errors_are_those_of_the_sampled_entries() -> None:
     [
         ({"metric": torch.nn.Identity()}, TypeError, "metric must be"),
         ({"X": [[0.0, 1.0]]}, TypeError, "X must be a NumPy array or a torch tensor"),
-        ({"X": torch.zeros(3, 2, dtype=torch.int64)}, TypeError, "X must be in float32 or float64, got a int64"),
+        (
+            {"X": torch.zeros(3, 2, dtype=torch.int64)},
+            TypeError,
+            "X must be in float32 or float64, got a int64",
+        ),
         ({"X": torch.zeros(3, 2).half()}, TypeError, "X must be in float32 or float64, got a float16"),
         (
             {"X": np.zeros((3, 2), np.longdouble)},
