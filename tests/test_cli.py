@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
+import sys
 
 import pytest
 
@@ -115,3 +117,11 @@ def test_list_names_every_experiment_in_a_line(capsys):
 def test_version_is_that_of_the_package(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"latentgeo {importlib.metadata.version('latentgeo')}\n"
+
+
+def test_package_runs_as_a_module():
+    found = subprocess.run(
+        [sys.executable, "-m", "latentgeo", "run", "nothing"], capture_output=True, text=True
+    )
+    assert found.returncode == 2
+    assert "no experiment is called 'nothing'" in found.stderr

@@ -1,5 +1,8 @@
 """``python -m latentgeo``: the command line."""
 
+import sys
+
 from latentgeo.cli import main
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
+import geoopt
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli
+from torch.distributions import Bernoulli, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -44,6 +46,17 @@ class Bits(nn.Module):
 
     def forward(self, z: Tensor) -> Bernoulli:
         return Bernoulli(logits=self.logits(z))
+
+
+class Gaussian(nn.Module):
+    """A decoder into a distribution, whose Fisher metric is no pull-back of a Euclidean one."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, z: Tensor) -> Normal:
+        return Normal(*self.decoder(z))
 
 
 def spent(counting: Counting, evaluate: Callable[[], object]) -> list[int]:
@@ -193,8 +206,10 @@ def test_chunk_size_bounds_the_points_of_a_call(points: Tensor) -> None:
         (lg.pullback_metric, wide()),
         (lg.expected_pullback_metric, GaussianDecoder(5, 392)),
         (lg.fisher_pullback_metric, Bits(wide())),
+        (lg.fisher_pullback_metric, Gaussian(GaussianDecoder(5, 392))),
+        (functools.partial(lg.pullback_metric, ambient=geoopt.Euclidean(1)), wide()),
     ],
-    ids=["pullback", "expected", "fisher"],
+    ids=["pullback", "expected", "bits", "gaussian", "manifold"],
 )
 def test_chunk_size_bounds_the_derivatives_that_are_held(
     evaluate: Callable[[lg.Metric, Tensor], Tensor],

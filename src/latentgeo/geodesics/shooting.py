@@ -136,8 +136,9 @@ class Shooting:
             verdict[(good & ~strayed & ~resolved).cpu().numpy()] = Status.UNRESOLVED
             # of curves that are no geodesics the one of less energy is kept
             better = (good & ~strayed) | (now.energy < measured.energy[rows])
-            _put(points, measured, rows[better], fine[better, ::_FINEST], _select(now, better))
-            finest[rows[better]], refined[rows[better]] = fine[better], coarse[better]
+            kept = rows[better]
+            points[kept], finest[kept], refined[kept] = fine[better, ::_FINEST], fine[better], coarse[better]
+            _put(measured, kept, _select(now, better))
             status[rows.cpu().numpy()] = verdict
             residual[rows], steps[rows] = found.residual, steps[rows] + found.steps
             rows = rows[(~good | strayed) & (steps[rows] < self.max_steps)]
@@ -172,7 +173,7 @@ class Shooting:
             now, resolved[again] = self._measure(
                 flow.objective, fine[again, :: _FINEST // every], rows[again]
             )
-            _replace(measured, again, _thinned(now, every))
+            _put(measured, again, _thinned(now, every))
             every *= 2
         return fine, measured, coarse, resolved
 
@@ -195,13 +196,8 @@ def _curve(flow: GeodesicFlow, nodes: Tensor, end: Tensor, num_segments: int) ->
     return points[:, :: pieces * shots // num_segments]
 
 
-def _put(points: Tensor, measured: Measure, rows: Tensor, curve: Tensor, now: Measure) -> None:
-    """Writes curves and their measures into those of the batch."""
-    points[rows] = curve
-    _replace(measured, rows, now)
-
-
-def _replace(measured: Measure, rows: Tensor, now: Measure) -> None:
+def _put(measured: Measure, rows: Tensor, now: Measure) -> None:
+    """Writes the measures of some curves into those of the batch."""
     for name, value in vars(now).items():
         getattr(measured, name)[rows] = value
 

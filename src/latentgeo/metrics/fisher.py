@@ -58,12 +58,15 @@ class InformationMetric(Metric):
     ) -> Float[Tensor, "..."]:
         """The product <R J u, R J v>, by two directional derivatives (one where u is v)."""
         flat, tangents, shape = flattened(z, u, v)
-        rows = self._rooted(self._parameters(flat), self._parameters.pushforward(flat, tangents))
-        return (rows[:, 0] * rows[:, -1]).sum(-1).reshape(shape)
+        return self._parameters.piecewise(self._product, flat, tangents).reshape(shape)
 
     def _matrix(self, z: Tensor) -> Tensor:
         rows = self._rooted(self._parameters(z), self._parameters.jacobian(z).mT)
         return rows @ rows.mT
+
+    def _product(self, z: Tensor, tangents: Tensor) -> Tensor:
+        rows = self._rooted(self._parameters(z), self._parameters.pushforward(z, tangents.transpose(0, 1)))
+        return (rows[:, 0] * rows[:, -1]).sum(-1)
 
     def _stacked(self, z: Tensor) -> Tensor:
         parameters = self._likelihood.parameters(z, self._family)

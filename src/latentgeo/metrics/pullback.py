@@ -49,7 +49,7 @@ class ImmersedMetric(Metric):
     ) -> Float[Tensor, "..."]:
         """The product <J u, J v>, by two directional derivatives (one where u is v)."""
         flat, tangents, shape = flattened(z, u, v)
-        return self._immersion.piecewise(self._product, flat, tangents.transpose(0, 1)).reshape(shape)
+        return self._immersion.piecewise(self._product, flat, tangents).reshape(shape)
 
     def _product(self, z: Tensor, tangents: Tensor) -> Tensor:
         pushed = self._immersion.pushforward(z, tangents.transpose(0, 1))
@@ -102,8 +102,11 @@ class AmbientPullbackMetric(Metric):
     ) -> Float[Tensor, "..."]:
         """The ambient product of J u and J v at f(z), by two directional derivatives (one where u is v)."""
         flat, tangents, shape = flattened(z, u, v)
-        pushed = self._map.pushforward(flat, tangents)
-        return self._ambient_inner(self._map(flat), pushed[:, 0], pushed[:, -1]).reshape(shape)
+        return self._map.piecewise(self._product, flat, tangents).reshape(shape)
+
+    def _product(self, z: Tensor, tangents: Tensor) -> Tensor:
+        pushed = self._map.pushforward(z, tangents.transpose(0, 1))
+        return self._ambient_inner(self._map(z), pushed[:, 0], pushed[:, -1])
 
     def _ambient_inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         if isinstance(self._ambient, Metric):
@@ -291,11 +294,11 @@ def _is_pair(output: object) -> TypeGuard[Sequence[Any]]:
 
 
 def flattened(z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
-    """Points (n, d) and the one or two tangents (k, n, d) of a broadcast batch, and the shape of that batch."""
+    """Points (n, d) and the one or two tangents (n, k, d) of a broadcast batch, and the shape of that batch."""
     check_tangent(z, "u", u)
     check_tangent(z, "v", v)
     d = z.shape[-1]
     shape = torch.broadcast_shapes(z.shape, u.shape, v.shape)
     tangents = (u,) if u is v else (u, v)
     flat = z.expand(shape).reshape(-1, d)
-    return flat, torch.stack([t.expand(shape).reshape(-1, d) for t in tangents]), shape[:-1]
+    return flat, torch.stack([t.expand(shape).reshape(-1, d) for t in tangents], 1), shape[:-1]

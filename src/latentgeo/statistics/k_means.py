@@ -217,7 +217,7 @@ class GeodesicKMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerM
         space = self._space(event)
         space.check(points)
         found = Lloyd(space, points.flatten(1), self.n_clusters)
-        found.place(self._centers.to(points).flatten(1))
+        found.place(self._centers.to(points).flatten(1), moving=False)
         if every:
             found.complete()
         found.warn_of_failures(stacklevel=4)

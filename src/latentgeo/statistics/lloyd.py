@@ -56,7 +56,9 @@ class Lloyd:
         self.exact = torch.zeros(n, n_clusters, dtype=torch.bool, device=points.device)
         self.labels: Int[Tensor, " n"] = torch.full((n,), -1, device=points.device)
         self._curves = points.new_zeros(n, n_clusters, 0, d)  # (n, K, T+1, d), none before the first solve
-        self._tangents = points.new_full((n, n_clusters, d), torch.nan)  # logarithms at the centres
+        self._tangents = points.new_full(
+            (n, n_clusters, d), torch.nan
+        )  # logarithms at the centres, where known
         self._rate = points.new_ones(n_clusters)
         self._failures: Counter[Status] = Counter()
         self._solved = 0
@@ -74,11 +76,11 @@ class Lloyd:
         """The weight of the points at no finite distance from any centre."""
         return float(self._weights[self.labels < 0].double().sum())
 
-    def place(self, centers: Float[Tensor, "k d"]) -> None:
-        """Puts the centres there, and assigns every point."""
+    def place(self, centers: Float[Tensor, "k d"], *, moving: bool = True) -> None:
+        """Puts the centres there, for iterations to move or for good, and assigns every point."""
         self.centers = centers.clone()
         self._forget(slice(None))
-        self._solve_open()
+        self._solve_open(logarithms=moving)
         self._assign()
 
     def spread(self, random: np.random.RandomState) -> None:
@@ -142,6 +144,8 @@ class Lloyd:
         k, d = self.centers.shape
         weights = self._weights[rows]
         total = torch.zeros_like(self._rate).index_add(0, own, weights)
+        unknown = self._tangents[rows, own].isnan().any(dim=1)  # of points that have come to another centre
+        self._solve(rows[unknown], own[unknown], logarithms=True)
         logs = self._tangents[rows, own]
         mean = logs.new_zeros(k, d).index_add(0, own, weights[:, None] * logs)
         mean = mean / torch.where(total > 0, total, 1)[:, None]
@@ -156,7 +160,7 @@ class Lloyd:
         before = [values[rows, own] for values in pairs]
         self.centers = torch.where(moving[:, None], arrival, self.centers)
         old = torch.zeros_like(self._rate).index_add(0, own, weights * before[0].square())
-        self._solve(rows, own)
+        self._solve(rows, own, logarithms=True)
         new = torch.zeros_like(self._rate).index_add(0, own, weights * self.distances[rows, own].square())
         # a step of less than the root of this changes sums by their rounding alone, and is judged by its length
         taken = moving & (new <= old * (1 + _LOST * torch.finfo(old.dtype).eps))
@@ -207,27 +211,33 @@ class Lloyd:
         self.exact[:, columns] = False
         self._curves[:, columns] = torch.nan
 
-    def _solve_open(self) -> None:
-        """Solves, the least bound first, pairs whose bound leaves it open whether the centre is the nearest."""
+    def _solve_open(self, *, logarithms: bool = False) -> None:
+        """Solves, the least bound first, pairs whose bound leaves it open whether the centre is the nearest.
+
+        Logarithms are for the step that follows, which finds those it lacks: of points that have changed over, or
+        were tried with many centres.
+        """
         while True:
             nearest = torch.where(self.exact, self.distances, torch.inf).min(dim=1).values
             least, column = torch.where(self.exact, torch.inf, self.distances).min(dim=1)
             rows = (least < nearest).nonzero()[:, 0]
             if not len(rows):
                 return
-            self._solve(rows, column[rows])
+            self._solve(rows, column[rows], logarithms=logarithms)
 
-    def _solve(self, rows: Int[Tensor, " b"], columns: Int[Tensor, " b"]) -> None:
+    def _solve(
+        self, rows: Int[Tensor, " b"], columns: Int[Tensor, " b"], *, logarithms: bool = False
+    ) -> None:
         """Geodesics from centres to points, from the curves of the same pairs where there are any."""
         if not self._curves.shape[2]:
-            self._join(rows, columns, None)
+            self._join(rows, columns, None, logarithms)
             return
         curves = self._curves[rows, columns]
         known = curves.isfinite().flatten(1).all(dim=1)
-        self._join(rows[known], columns[known], curves[known])
-        self._join(rows[~known], columns[~known], None)
+        self._join(rows[known], columns[known], curves[known], logarithms)
+        self._join(rows[~known], columns[~known], None, logarithms)
 
-    def _join(self, rows: Tensor, columns: Tensor, initial: Tensor | None) -> None:
+    def _join(self, rows: Tensor, columns: Tensor, initial: Tensor | None, logarithms: bool) -> None:
         if not len(rows):
             return
         start, end = self.centers[columns], self._points[rows]
@@ -236,7 +246,7 @@ class Lloyd:
             shape = (*self.distances.shape, *joined.curves.shape[1:])
             self._curves = torch.full(shape, torch.nan, dtype=end.dtype, device=end.device)
         self._curves[rows, columns] = joined.curves
-        self._tangents[rows, columns] = joined.logarithms()
+        self._tangents[rows, columns] = joined.logarithms() if logarithms else torch.nan
         self.distances[rows, columns] = torch.where(joined.length.isnan(), torch.inf, joined.length)
         self.exact[rows, columns] = True
         self._solved += len(rows)
